@@ -1,0 +1,1 @@
+"""A question in, a streamed and cited answer out: command line, chat and API."""

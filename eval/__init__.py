@@ -1,0 +1,1 @@
+"""Measures what the app serves. Nobody below imports this room."""
