@@ -1,0 +1,200 @@
+"""The command line. It alone turns DeskmateError into one line and an exit code, and it alone imports `eval`, lazily."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+app = typer.Typer(
+    name="deskmate",
+    help="Answers from your company's own documents, with citations, in your company's voice.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
+Groups = Annotated[str, typer.Option(help="The asker's groups, separated by commas; everyone is in `everyone`.")]
+
+
+@app.command()
+def ingest(
+    paths: Annotated[list[Path], typer.Argument(help="Folders and files.")],
+    access: Annotated[
+        list[str] | None, typer.Option(help="A group that may read them (may be repeated); everyone by default.")
+    ] = None,
+    allow_shrink: Annotated[bool, typer.Option(help="Remove even more than half of the documents.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Bring the index up to date with documents: new, changed and vanished ones, and only those."""
+    from app.console import ingest_json, ingest_progress, print_ingest, print_json
+
+    desk = _desk()
+    with ingest_progress(as_json) as progress:
+        groups = frozenset(access) if access else None
+        summary = desk.ingest(progress).run(paths, access=groups, allow_shrink=allow_shrink)
+    if as_json:
+        print_json(ingest_json(summary))
+    else:
+        print_ingest(summary, str(desk.workspace.index))
+
+
+@app.command()
+def search(
+    question: Annotated[str | None, typer.Argument(help="In your own words.")] = None,
+    k: Annotated[int | None, typer.Option("-k", min=1, max=1000, help="How many passages.")] = None,
+    groups: Groups = "",
+    method: Annotated[str | None, typer.Option(help="hybrid, dense or bm25.")] = None,
+    batch: Annotated[Path | None, typer.Option(help="A question set, one JSON object a line.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the batch's results go.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Find passages."""
+    from app.console import print_json, print_search, search_json
+
+    desk = _desk(retrieval={"method": method} if method else {})
+    if _is_batch(question, batch, out):
+        from app.batch import search_batch
+
+        _report(search_batch(desk, _path(batch), _path(out), k or 10, _groups(groups)), out, as_json)
+        return
+    result = desk.searcher.search(question or "", k=k, groups=_groups(groups))
+    if as_json:
+        print_json(search_json(result))
+    else:
+        print_search(result)
+
+
+@app.command()
+def ask(
+    question: Annotated[str | None, typer.Argument(help="In your own words.")] = None,
+    mode: Annotated[str | None, typer.Option(help="prompt-only or rag-only.")] = None,
+    groups: Groups = "",
+    batch: Annotated[Path | None, typer.Option(help="A question set, one JSON object a line.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Where the batch's answers go.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Answer a question with citations."""
+    from app.answer import Finished, Token
+    from app.console import answer_json, print_json, print_sources
+
+    desk = _desk()
+    chosen = _mode(desk, mode)
+    if _is_batch(question, batch, out):
+        from app.batch import ask_batch
+
+        _report(ask_batch(desk, _path(batch), _path(out), chosen, _groups(groups)), out, as_json)
+        return
+    if as_json:
+        print_json(answer_json(desk.answer(question or "", mode=chosen, groups=_groups(groups))))
+        return
+    written = False
+    for event in desk.stream(question or "", mode=chosen, groups=_groups(groups)):
+        if isinstance(event, Token) and sys.stdout.isatty():
+            typer.echo(event.text, nl=False)
+            written = True
+        if isinstance(event, Finished):
+            typer.echo("" if written else event.answer.answer)
+            print_sources(event.answer)
+
+
+@app.command()
+def chat(
+    host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
+    port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+) -> None:
+    """Open the help-desk chat."""
+    flags = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+    desk = _desk(chat=flags)
+    from app.api import serve_desk
+
+    serve_desk(desk)
+
+
+@app.command()
+def status(as_json: Json = False) -> None:
+    """Say what is indexed, and what could not be read and why."""
+    from app.report import print_status
+
+    print_status(_desk(), as_json)
+
+
+@app.command()
+def doctor(as_json: Json = False) -> None:
+    """Say which models and which arithmetic run here, and why; fetch and verify the embedded ones."""
+    from app.report import print_doctor
+
+    print_doctor(_desk(), as_json)
+
+
+@app.command()
+def config(as_json: Json = False) -> None:
+    """Show the resolved settings, with what each means."""
+    from app.report import print_config
+
+    print_config(_desk().settings, as_json)
+
+
+def _desk(**flags: dict[str, Any]) -> Any:
+    from app.desk import Desk
+    from app.settings import load_settings
+
+    return Desk(load_settings(**{section: values for section, values in flags.items() if values}))
+
+
+def _groups(groups: str) -> frozenset[str]:
+    return frozenset(name for part in groups.split(",") if (name := part.strip()))
+
+
+def _mode(desk: Any, mode: str | None) -> Any:
+    from app.answer import Mode
+    from ingest.errors import DeskmateError
+
+    if mode is None:
+        return desk.default_mode
+    if mode not in list(Mode):
+        raise typer.BadParameter(f"{mode!r} is none of {', '.join(Mode)}", param_hint="--mode")
+    if Mode(mode) not in desk.modes:
+        raise DeskmateError(f"the mode {mode} needs a tuned adapter, and none is served; use rag-only or prompt-only")
+    return Mode(mode)
+
+
+def _is_batch(question: str | None, batch: Path | None, out: Path | None) -> bool:
+    if (batch is None) == (question is None) or (batch is None) != (out is None):
+        raise typer.BadParameter("give a question, or --batch FILE with --out FILE")
+    return batch is not None
+
+
+def _path(path: Path | None) -> Path:
+    assert path is not None
+    return path
+
+
+def _report(count: int, out: Path | None, as_json: bool) -> None:
+    from app.console import print_json
+
+    if as_json:
+        print_json({"lines": count, "out": str(out)})
+    else:
+        typer.echo(f"{count} lines in {out}")
+
+
+def main() -> None:
+    """Run the command line. Exit codes: 0, 1 what the user can mend, 2 usage, 130 Ctrl-C."""
+    # Nothing is ever fetched from a hub or reported to anyone, whatever a library's default is.
+    os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", GRADIO_ANALYTICS_ENABLED="False")
+    from ingest.errors import DeskmateError
+
+    try:
+        app()
+    except DeskmateError as error:
+        typer.echo(f"deskmate: {' '.join(str(error).split())}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        typer.echo("deskmate: stopped; nothing was lost", err=True)
+        sys.exit(130)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        sys.exit(0)

@@ -1,0 +1,129 @@
+"""All settings in one: each room's, and the app's own. Defaults → deskmate.toml → DESKMATE_… → flags.
+
+Everything is checked before any weight loads, and everything that is wrong is said at once.
+"""
+
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from finetune.settings import ModelSettings
+from ingest.errors import DeskmateError
+from ingest.settings import IngestSettings
+from ingest.workspace import Workspace
+from retrieval.settings import RetrievalSettings
+
+FILE = "deskmate.toml"
+
+
+class ChatSettings(BaseModel):
+    """How questions are answered and where the chat listens."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    backend: Literal["local", "openai", "echo"] = Field(
+        "local",
+        description="`local` runs the model of `[model]` in this process, `openai` asks any OpenAI-compatible server, "
+        "`echo` is a fake without weights.",
+    )
+    server: str = Field("http://127.0.0.1:8000/v1", description="Base address of the OpenAI-compatible server.")
+    server_model: str = Field("", description="The server's name for the model; its first one by default.")
+    server_key: SecretStr = Field(SecretStr(""), description="API key for the server; never logged.")
+    server_seconds: float = Field(60.0, gt=0, description="Longest silence of the server, in seconds.")
+    passages: int = Field(3, ge=1, le=20, description="Passages that the model reads.")
+    passage_tokens: int = Field(700, ge=64, description="Most tokens of all passages together, as the embedder counts.")
+    answer_tokens: int = Field(160, ge=8, le=4096, description="Longest answer, in the chat model's tokens.")
+    relevance: float = Field(
+        0.5, ge=0, le=1, description="Below this relevance of the best passage the assistant declines."
+    )
+    voice: Path | None = Field(None, description="A house style in TOML; the shipped one by default.")
+    host: str = Field("127.0.0.1", description="Address that the chat listens on.")
+    port: int = Field(7860, ge=1, le=65535, description="Port that the chat listens on.")
+    title: str = Field("Help desk", description="What the chat is called on its page.")
+    examples: tuple[str, ...] = Field((), description="Questions offered on the empty page.")
+
+
+class Settings(BaseSettings):
+    """The resolved settings of one command."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DESKMATE_", env_nested_delimiter="__", toml_file=FILE, extra="forbid", frozen=True
+    )
+
+    home: Path = Field(Path(".deskmate"), description="The workspace: index, adapters, reports.")
+    models: Path | None = Field(None, description="Where the embedded models lie; `models` in the workspace by default.")
+    ingest: IngestSettings = IngestSettings()
+    retrieval: RetrievalSettings = RetrievalSettings()
+    model: ModelSettings = ModelSettings()
+    chat: ChatSettings = ChatSettings()
+
+    @property
+    def workspace(self) -> Workspace:
+        """The workspace at `home`."""
+        return Workspace(self.home.expanduser())
+
+    @property
+    def models_folder(self) -> Path:
+        """Where the embedded models lie."""
+        return (self.models or self.workspace.models).expanduser()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Flags over environment over file."""
+        return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
+
+
+def load_settings(**flags: Any) -> Settings:
+    """Resolve the settings.
+
+    Args:
+        **flags: values from the command line by section, such as `chat={"port": 8000}`.
+
+    Raises:
+        DeskmateError: a file that is no TOML, unknown keys or wrong values: all of them in one message.
+    """
+    _check_environment()
+    try:
+        return Settings(**flags)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {_plain(e)}" for e in error.errors())
+        raise DeskmateError(f"wrong settings in {FILE}, DESKMATE_… or flags: {problems}") from None
+    except ValueError as error:
+        raise DeskmateError(f"{FILE} cannot be read: {error}") from error
+
+
+def _plain(error: Any) -> str:
+    if error["type"] == "extra_forbidden":
+        return "no such setting"
+    return str(error["msg"]).removeprefix("Value error, ")
+
+
+def _check_environment() -> None:
+    """An unknown DESKMATE_ variable is as wrong as an unknown key in the file; pydantic-settings only ignores it.
+
+    Raises:
+        DeskmateError: naming every one of them.
+    """
+    import os
+
+    unknown = [name for name in os.environ if name.startswith("DESKMATE_") and not _known(name.removeprefix("DESKMATE_"))]
+    if unknown:
+        raise DeskmateError(f"no such setting: {', '.join(sorted(unknown))}; `deskmate config` lists them all")
+
+
+def _known(name: str) -> bool:
+    section, _, key = name.lower().partition("__")
+    field = Settings.model_fields.get(section)
+    if field is None or not key:
+        return field is not None
+    fields = getattr(field.annotation, "model_fields", {})
+    return key in fields

@@ -1,0 +1,50 @@
+"""The only answering prompt. Dataset builder, trainer, server and evaluation render the same bytes.
+
+Instructions stand in the user's turn: Mistral's template keeps a system message on the last user turn only. Passages
+are labelled unlike citations (`Passage 1`, not `[1]`): a model that sees `[3]` before every text begins with `[3]`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from finetune.template import Turn
+from finetune.voice import Voice
+
+OPEN, CLOSE = "<<<", ">>>"
+"""Delimit a passage. Where a passage spells them out itself, they are broken up."""
+
+
+@dataclass(frozen=True, slots=True)
+class PromptPassage:
+    """A passage as the model reads it: where it comes from, and its text."""
+
+    source: str
+    text: str
+
+
+def render_prompt(
+    question: str, passages: Sequence[PromptPassage] | None, voice: Voice, history: Sequence[Turn] = ()
+) -> list[Turn]:
+    """Render the conversation that the model continues.
+
+    The instructions come first and never change, so their key-value cache serves every question.
+
+    Args:
+        question: in the asker's words.
+        passages: what was retrieved, in order; None in the modes without retrieval.
+        voice: the house style.
+        history: earlier turns of the conversation, user and assistant in turn, oldest first.
+    """
+    parts = [voice.persona.instructions.strip()] if passages is not None else [_without_passages(voice)]
+    for n, passage in enumerate(passages or (), start=1):
+        parts.append(f"Passage {n}, from {_defuse(passage.source)}:\n{OPEN}\n{_defuse(passage.text)}\n{CLOSE}")
+    parts.append(f"Question: {question.strip()}")
+    return [*history, Turn(role="user", content="\n\n".join(parts))]
+
+
+def _without_passages(voice: Voice) -> str:
+    return f"You are {voice.persona.name}. Answer the employee's question. Begin with the answer itself and keep it short."
+
+
+def _defuse(text: str) -> str:
+    return text.replace(OPEN, "< < <").replace(CLOSE, "> > >")

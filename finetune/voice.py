@@ -1,0 +1,87 @@
+"""The house style: persona, citation form and the refusal, read from one TOML file. Knows nothing of models."""
+
+import tomllib
+from pathlib import Path
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from ingest.errors import DeskmateError
+
+SHIPPED = Path(__file__).parent / "house_style.toml"
+"""The neutral style that is used where no file is named."""
+
+
+class Persona(BaseModel):
+    """Who speaks, and the standing instructions to the model."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: str = Field(min_length=1)
+    instructions: str = Field(min_length=1)
+
+
+class AnswerForm(BaseModel):
+    """How an answer looks."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    longest_words: int = Field(ge=10)
+    citation: str = Field(pattern=r"\{n\}")
+
+
+class Refusal(BaseModel):
+    """What is said when the documents hold no answer, and where to turn then."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str = Field(min_length=1)
+    hand_over: str = Field(min_length=1)
+
+
+class Banned(BaseModel):
+    """What is never said."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    phrases: tuple[str, ...] = ()
+
+
+class Voice(BaseModel):
+    """One company's house style."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    persona: Persona
+    answer: AnswerForm
+    refusal: Refusal
+    banned: Banned = Banned()
+
+    def cite(self, n: int) -> str:
+        """The citation marker for passage `n`."""
+        return self.answer.citation.replace("{n}", str(n))
+
+    @property
+    def decline(self) -> str:
+        """The whole refusal: what is said, and where to turn."""
+        return f"{self.refusal.text} {self.refusal.hand_over}"
+
+    def is_refusal(self, answer: str) -> bool:
+        """Whether an answer is the house's refusal."""
+        return " ".join(answer.split()).startswith(self.refusal.text)
+
+
+def load_voice(path: Path | None = None) -> Voice:
+    """Read a house style; the shipped, neutral one by default.
+
+    Raises:
+        DeskmateError: a missing file, no TOML, or missing, unknown or wrong entries, all of them named.
+    """
+    path = path or SHIPPED
+    try:
+        data = tomllib.loads(path.expanduser().read_text("utf-8"))
+        return Voice(**data)
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError, TypeError) as error:
+        raise DeskmateError(f"the house style {path} cannot be read: {error}") from error
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise DeskmateError(f"the house style {path} is not complete: {problems}") from None

@@ -1,0 +1,203 @@
+"""What stands where on a PDF's pages: runs of words with place, size and weight, by pypdfium2. Knows no structure.
+
+pdfium is not thread safe: one thread of a process at a time.
+"""
+
+import ctypes
+import statistics
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import pypdfium2
+from pypdfium2 import raw
+
+from ingest.errors import DeskmateError
+from ingest.settings import IngestSettings
+
+WIDE_GAP = 1.0
+"""Space between two words, in font sizes, that parts columns or cells."""
+_HYPHENS = frozenset("\x02\ufffe\xad")
+"""What pdfium gives for the hyphen of a word broken at the end of a line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """Words on one line without a wide gap between them. Points; y grows upwards, `bottom` is the baseline."""
+
+    text: str
+    left: float
+    right: float
+    bottom: float
+    size: float
+    bold: bool
+    broken: bool = False
+    """Whether the last word goes on in the next line."""
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page's runs, in the order in which the file draws them."""
+
+    number: int
+    width: float
+    height: float
+    runs: tuple[Run, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Pages:
+    """A document's pages and the title in its properties."""
+
+    title: str
+    pages: tuple[Page, ...]
+
+
+def read_pages(data: bytes, settings: IngestSettings) -> Pages:
+    """Read all text of a PDF.
+
+    Args:
+        data: the file; what precedes its header is no matter.
+        settings: `max_pages`.
+
+    Raises:
+        DeskmateError: damaged, password-protected, or too many pages.
+    """
+    try:
+        with pypdfium2.PdfDocument(data) as document:
+            if len(document) > settings.max_pages:
+                raise DeskmateError(f"it has {len(document)} pages, more than {settings.max_pages} (max_pages); split it")
+            title = str(document.get_metadata_dict().get("Title", ""))
+            return Pages(title, tuple(_read_page(document, index) for index in range(len(document))))
+    except pypdfium2.PdfiumError as error:
+        if "password" in str(error).lower() or getattr(error, "err_code", None) == raw.FPDF_ERR_PASSWORD:
+            raise DeskmateError("it is password-protected; save a copy without a password") from error
+        raise DeskmateError(f"the PDF is damaged ({error}); print it to a new PDF") from error
+
+
+def _read_page(document: pypdfium2.PdfDocument, index: int) -> Page:
+    page = document[index]
+    try:
+        width, height = page.get_size()
+        text = page.get_textpage()
+        try:
+            return Page(index + 1, width, height, tuple(_Reader(text).runs()))
+        finally:
+            text.close()
+    finally:
+        page.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Word:
+    text: str
+    left: float
+    right: float
+    bottom: float
+    first: int
+    broken: bool
+
+
+class _Reader:
+    """Reads one page character by character; asks for boxes at the ends of words only, as each call costs."""
+
+    def __init__(self, page: pypdfium2.PdfTextPage) -> None:
+        self._page = page.raw
+        self._count = page.count_chars()
+        self._box = [ctypes.c_double() for _ in range(4)]
+        self._name = ctypes.create_string_buffer(256)
+        self._flags = ctypes.c_int()
+
+    def runs(self) -> Iterator[Run]:
+        """The page's runs."""
+        run: list[_Word] = []
+        size = 0.0
+        for word in self._words():
+            if word is None:
+                if run:
+                    yield self._run(run, size)
+                run = []
+                continue
+            if run and not (-0.5 * size < word.left - run[-1].right < self._limit(run, size)):
+                yield self._run(run, size)
+                run = []
+            if run and abs(word.bottom - run[0].bottom) > 0.6 * size:
+                yield self._run(run, size)
+                run = []
+            if not run:
+                size = self._size(word.first)
+            run.append(word)
+        if run:
+            yield self._run(run, size)
+
+    @staticmethod
+    def _limit(run: list[_Word], size: float) -> float:
+        """The widest space after a run that still belongs to it; a bullet or number stands farther from its text."""
+        text = run[0].text
+        alone = len(run) == 1 and (len(text) == 1 and not text.isalpha() or len(text) <= 4 and text[-1] in ".)")
+        return (4.0 if alone else WIDE_GAP) * max(size, 1.0)
+
+    def _words(self) -> Iterator[_Word | None]:
+        """Words, and None where pdfium ends a line."""
+        start = -1
+        letters: list[str] = []
+        for index in range(self._count + 1):
+            letter = self._letter(index) if index < self._count else "\n"
+            if letter.isspace():
+                if letters:
+                    yield self._word(start, index - 1, letters)
+                letters = []
+                if letter in "\r\n":
+                    yield None
+            else:
+                if not letters:
+                    start = index
+                letters.append(letter)
+
+    def _letter(self, index: int) -> str:
+        code = raw.FPDFText_GetUnicode(self._page, index)
+        return chr(code) if 0 < code < 0x110000 else "\ufffd"
+
+    def _word(self, first: int, last: int, letters: list[str]) -> _Word:
+        broken = letters[-1] in _HYPHENS
+        # Beyond the Basic Multilingual Plane pdfium gives the two halves of a surrogate pair.
+        text = "".join(letter for letter in letters if letter not in _HYPHENS)
+        text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        left, _, bottom = self._place(first)
+        _, right, _ = self._place(last)
+        return _Word(text, left, max(right, left), bottom, first, broken)
+
+    def _place(self, index: int) -> tuple[float, float, float]:
+        """Left and right edge of a character, and its baseline."""
+        left, right, bottom, top = self._box
+        raw.FPDFText_GetCharBox(self._page, index, left, right, bottom, top)
+        edges = left.value, right.value
+        raw.FPDFText_GetCharOrigin(self._page, index, left, bottom)
+        return *edges, bottom.value
+
+    def _size(self, index: int) -> float:
+        """The size of a character as it is seen: the font's own may be 1, scaled up by a matrix."""
+        size = float(raw.FPDFText_GetFontSize(self._page, index))
+        matrix = raw.FS_MATRIX()
+        if raw.FPDFText_GetMatrix(self._page, index, matrix):
+            scale = (matrix.b**2 + matrix.d**2) ** 0.5 or abs(matrix.a)
+            size *= scale or 1.0
+        return round(size, 1)
+
+    def _is_bold(self, index: int) -> bool:
+        length = raw.FPDFText_GetFontInfo(self._page, index, self._name, len(self._name), self._flags)
+        name = self._name.value.lower() if length else b""
+        return any(mark in name for mark in (b"bold", b"black", b"heavy", b"semibold")) or (
+            raw.FPDFText_GetFontWeight(self._page, index) >= 600 and b"regular" not in name
+        )
+
+    def _run(self, words: list[_Word], size: float) -> Run:
+        bold = self._is_bold(words[0].first) and self._is_bold(words[-1].first)
+        return Run(
+            " ".join(word.text for word in words),
+            words[0].left,
+            words[-1].right,
+            statistics.median(word.bottom for word in words),
+            size or 1.0,
+            bold,
+            words[-1].broken,
+        )

@@ -1,0 +1,96 @@
+"""The dense index: exact inner-product search by FAISS, with deletion, over unit vectors (so: cosine).
+
+Knows row numbers and vectors; knows nothing of texts or people.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import faiss
+import numpy as np
+import numpy.typing as npt
+
+from ingest.errors import DeskmateError
+
+Rows = npt.NDArray[np.int64]
+
+# FAISS believes the sizes that a file states and allocates them. A file of ours never needs more than this.
+faiss.set_deserialization_loop_limit(1_000_000)
+faiss.set_deserialization_vector_byte_limit(64 << 30)
+
+
+class DenseIndex:
+    """`IDMap2,Flat` with inner product. Rows are the chunk table's row ids."""
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+
+    @classmethod
+    def empty(cls, dimension: int) -> "DenseIndex":
+        """An index without vectors."""
+        return cls(faiss.index_factory(dimension, "IDMap2,Flat", faiss.METRIC_INNER_PRODUCT))
+
+    @classmethod
+    def read(cls, path: Path, dimension: int, count: int) -> "DenseIndex":
+        """Read an index whose hash has been checked already.
+
+        Raises:
+            DeskmateError: when it is not what the manifest says: another type, dimension, metric or count.
+        """
+        try:
+            index = faiss.read_index(str(path))
+        except RuntimeError as error:
+            raise DeskmateError(f"{path} is not a FAISS index ({_first_line(error)})") from error
+        flat = faiss.downcast_index(getattr(index, "index", index))
+        found = (type(index).__name__, type(flat).__name__, index.d, index.ntotal, index.metric_type)
+        want = ("IndexIDMap2", "IndexFlatIP", dimension, count, faiss.METRIC_INNER_PRODUCT)
+        if found not in (want, (want[0], "IndexFlat", *want[2:])):
+            raise DeskmateError(f"{path} holds {found[:4]}, the manifest says {want[:4]}")
+        return cls(index)
+
+    def write(self, path: Path) -> None:
+        """Write the index through Python's own file, so that a full disk is an OSError and nothing worse."""
+        with open(path, "wb") as file:
+            faiss.write_index(self._index, faiss.PyCallbackIOWriter(file.write))
+
+    def __len__(self) -> int:
+        return int(self._index.ntotal)
+
+    def add(self, rows: Rows, vectors: npt.NDArray[np.float32]) -> None:
+        """Add unit vectors, shape (n, dimension), under `rows`, shape (n,)."""
+        self._index.add_with_ids(np.ascontiguousarray(vectors, dtype=np.float32), rows.astype(np.int64))
+
+    def remove(self, rows: Rows) -> None:
+        """Remove what stands under `rows`."""
+        self._index.remove_ids(rows.astype(np.int64))
+
+    def search(self, vectors: npt.NDArray[np.float32], k: int, allowed: "Allowed | None" = None) -> list["Ranking"]:
+        """The `k` nearest rows for each of the vectors, best first, among the allowed ones only.
+
+        The selector is applied inside the scan: what is not allowed is never scored, so it cannot push anything out.
+        """
+        params = faiss.SearchParameters(sel=allowed.selector) if allowed else None
+        scores, rows = self._index.search(np.ascontiguousarray(vectors), min(k, max(1, len(self))), params=params)
+        return [
+            [(int(r), float(s)) for r, s in zip(row, score, strict=True) if r >= 0]
+            for row, score in zip(rows, scores, strict=True)
+        ]
+
+
+Ranking = list[tuple[int, float]]
+"""(row, score), best first."""
+
+
+class Allowed:
+    """A set of rows as FAISS wants it: a bitmap over row numbers."""
+
+    def __init__(self, rows: Sequence[int]) -> None:
+        bits = np.zeros(max(rows, default=0) + 1, dtype=bool)
+        bits[list(rows)] = True
+        self._bitmap = np.packbits(bits, bitorder="little")  # FAISS keeps a pointer: this must outlive the selector
+        self.selector = faiss.IDSelectorBitmap(len(self._bitmap), faiss.swig_ptr(self._bitmap))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[-1] if str(error).strip() else type(error).__name__
