@@ -121,7 +121,12 @@ class Answerer:
         return (Mode.RAG_ONLY, Mode.PROMPT_ONLY)
 
     def answer(
-        self, question: str, *, mode: Mode = Mode.RAG_ONLY, groups: frozenset[str] = frozenset(), history: Sequence[Turn] = ()
+        self,
+        question: str,
+        *,
+        mode: Mode = Mode.RAG_ONLY,
+        groups: frozenset[str] = frozenset(),
+        history: Sequence[Turn] = (),
     ) -> Answer:
         """Answer at once; see `stream`."""
         for event in self.stream(question, mode=mode, groups=groups, history=history):

@@ -1,7 +1,6 @@
 """Question files in, result files out. A file appears whole; a run that was stopped goes on where it stopped."""
 
 import json
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ from app.answer import Mode
 from app.console import answer_json, search_json, track
 from app.desk import Desk
 from ingest.errors import DeskmateError
+from ingest.jsonl import read_jsonl
 from ingest.workspace import fsync_file, fsync_folder
 
 SEARCH_BATCH = 64
@@ -39,28 +39,6 @@ def read_questions(path: Path) -> list[Asked]:
     if not questions:
         raise DeskmateError(f"{path} holds no question")
     return list(questions.values())
-
-
-def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Yield line number and object of each line that is not blank.
-
-    Raises:
-        DeskmateError: the file cannot be read or a line is no JSON object; with file and line.
-    """
-    try:
-        lines = path.read_text("utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DeskmateError(f"{path} cannot be read: {error}") from error
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        try:
-            data = json.loads(line)
-        except ValueError as error:
-            raise DeskmateError(f"{path}:{number}: no JSON ({error})") from error
-        if not isinstance(data, dict):
-            raise DeskmateError(f"{path}:{number}: not a JSON object")
-        yield number, data
 
 
 def search_batch(desk: Desk, questions: Path, out: Path, k: int, groups: frozenset[str]) -> int:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import torch
+import torch  # noqa: TID253  a leaf
 
 from app.kv_cache import Session
 from ingest.errors import DeskmateError
@@ -127,7 +127,7 @@ class Decoder:
         finally:
             self._keep(session)
 
-    def batch(self, prompts: Sequence[Sequence[int]], max_tokens: int, batch_size: int) -> list[list[int]]:
+    def batch(self, prompts: Sequence[list[int]], max_tokens: int, batch_size: int) -> list[list[int]]:
         """The answers to many prompts, in their order: the same tokens as `stream` gives one by one.
 
         What all prompts begin with is read once. The rest is padded on its left side, prompts of similar length
@@ -138,7 +138,7 @@ class Decoder:
         """
         answers = [Written(self._stops, max_tokens) for _ in prompts]
         if not prompts or max_tokens <= 0:
-            return [[] for _ in prompts]
+            return [answer.ids for answer in answers]
         shared = common_prefix(min(prompts), max(prompts))  # in sorted order all others lie between these two
         shared = min(shared, min(map(len, prompts)) - 1)
         head = self._resume(prompts[0][:shared])
@@ -151,7 +151,7 @@ class Decoder:
             self._batch(head, shared, [prompts[i] for i in rows], [answers[i] for i in rows])
         return [answer.ids for answer in answers]
 
-    def _batch(self, head: Session, shared: int, prompts: list[Sequence[int]], answers: list[Written]) -> None:
+    def _batch(self, head: Session, shared: int, prompts: list[list[int]], answers: list[Written]) -> None:
         """Fill `answers` for one batch of prompts whose first `shared` tokens `head` holds."""
         device = self._model.device
         session = head.copy_prefix(shared, rows=len(prompts))
@@ -176,7 +176,7 @@ class Decoder:
                 active = [active[row] for row in going]
                 best, mask, positions = best[keep], mask[keep], positions[keep]
                 if active:
-                    session.cache.batch_select_indices(keep)
+                    session.select(keep)
             tokens = best[:, None]
             mask = torch.cat([mask, mask.new_ones((len(active), 1))], dim=1)
             positions = positions[:, -1:] + 1
@@ -220,7 +220,8 @@ class Decoder:
                 "the model computed values that are not finite; its weights or the adapter are damaged, "
                 "or it needs dtype float32"
             )
-        return top.indices
+        best: torch.Tensor = top.indices
+        return best
 
     def _resume(self, prompt: Sequence[int]) -> Session:
         """A session that holds the longest known beginning of `prompt`, at most all but its last token."""
@@ -235,7 +236,7 @@ class Decoder:
 
     def _keep(self, session: Session) -> None:
         """Keep a session for later prompts, the latest first, and drop the oldest ones over the limit."""
-        if not session.ids or session.cache.get_seq_length() != len(session.ids):  # empty, or a pass was interrupted
+        if not session.ids or not session.whole:
             return
         self._kept.insert(0, session)
         while len(self._kept) > 1 and sum(len(kept.ids) for kept in self._kept) > KEPT_TOKENS:

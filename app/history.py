@@ -8,7 +8,9 @@ from retrieval.lexical import stems
 FEW = 4
 """A question of fewer content words than this leans on the one before it."""
 
-_LEANING = frozenset("it its that this these those they them their there he she him her same one ones also else".split())
+_LEANING = frozenset(
+    "it its that this these those they them their there he she him her same one ones also else".split()
+)
 
 
 def standalone(question: str, history: Sequence[Turn]) -> str:

@@ -1,12 +1,12 @@
-"""Keys and values of what a model has read, in buffers that grow, shrink and are copied cheaply. A leaf around torch."""
+"""Keys and values of what a model has read, in buffers that grow and shrink and are copied cheaply. A leaf."""
 
 from typing import Any
 
-import torch
-from transformers.cache_utils import Cache, DynamicLayer
+import torch  # noqa: TID253  a leaf
+from transformers.cache_utils import Cache, DynamicLayer  # noqa: TID253
 
 
-class GrowingLayer(DynamicLayer):
+class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
     """A cache layer that writes into a buffer with room to spare.
 
     `DynamicLayer` concatenates, which copies the whole cache for every token (13 % of the time of a token here,
@@ -14,8 +14,8 @@ class GrowingLayer(DynamicLayer):
     """
 
     def __init__(self) -> None:
-        super().__init__()
-        self._room: tuple[torch.Tensor, torch.Tensor] | None = None
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._room: list[torch.Tensor] = []  # keys and values, shape (batch, heads, room, head dimension)
 
     def update(
         self, key_states: torch.Tensor, value_states: torch.Tensor, *args: Any, **kwargs: Any
@@ -25,34 +25,36 @@ class GrowingLayer(DynamicLayer):
             self.lazy_initialization(key_states, value_states)
         start = self.get_seq_length()
         end = start + key_states.shape[-2]
-        if self._room is None or self._room[0].shape[-2] < end:
-            self._grow(key_states, value_states, start, end)
-        assert self._room is not None
-        self._room[0][..., start:end, :] = key_states
-        self._room[1][..., start:end, :] = value_states
-        self._show(end)
-        return self.keys, self.values
+        fresh = (key_states, value_states)
+        if not self._room or self._room[0].shape[-2] < end:
+            old = self._room
+            room = end + max(128, end // 4)
+            self._room = [tensor.new_empty((*tensor.shape[:2], room, tensor.shape[-1])) for tensor in fresh]
+            for new, before in zip(self._room, old, strict=False):  # nothing to copy the first time
+                new[..., :start, :] = before[..., :start, :]
+        for buffer, tensor in zip(self._room, fresh, strict=True):
+            buffer[..., start:end, :] = tensor
+        return self._show(end)
 
     def crop(self, tokens_to_remove: int) -> None:
         """Forget the last tokens; their room is used again."""
-        if tokens_to_remove and self._room is not None:
+        if tokens_to_remove and self._room:
             self._show(self.get_seq_length() - abs(tokens_to_remove))
 
     def batch_select_indices(self, indices: torch.Tensor) -> None:
         """Keep only these rows of the batch."""
-        super().batch_select_indices(indices)
-        self._room = (self.keys, self.values)
+        self._room = [buffer[indices] for buffer in self._room]
+        self._show(self.get_seq_length())
 
-    def _grow(self, keys: torch.Tensor, values: torch.Tensor, start: int, end: int) -> None:
-        room = end + max(128, end // 4)
-        old, self._room = self._room, tuple(t.new_empty((*t.shape[:2], room, t.shape[-1])) for t in (keys, values))
-        if old is not None:
-            for new, before in zip(self._room, old, strict=True):
-                new[..., :start, :] = before[..., :start, :]
+    def prefix(self, length: int, rows: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Keys and values of the first `length` tokens, repeated for `rows` of a batch; no copy yet."""
+        keys, values = (buffer[..., :length, :].expand(rows, -1, -1, -1) for buffer in self._room)
+        return keys, values
 
-    def _show(self, end: int) -> None:
-        assert self._room is not None
-        self.keys, self.values = self._room[0][..., :end, :], self._room[1][..., :end, :]
+    def _show(self, end: int) -> tuple[torch.Tensor, torch.Tensor]:
+        keys, values = (buffer[..., :end, :] for buffer in self._room)
+        self.keys, self.values = keys, values
+        return keys, values
 
 
 class Session:
@@ -60,19 +62,30 @@ class Session:
 
     def __init__(self, layers: int) -> None:
         self.ids: list[int] = []
-        self.cache = Cache(layers=[GrowingLayer() for _ in range(layers)])
+        self._layers = [GrowingLayer() for _ in range(layers)]
+        self.cache = Cache(layers=list(self._layers))
+
+    @property
+    def whole(self) -> bool:
+        """Whether ids and keys agree in every layer: not so when a pass was interrupted half-way."""
+        return all(layer.get_seq_length() == len(self.ids) for layer in self._layers)
 
     def crop(self, length: int) -> None:
         """Forget all but the first `length` tokens."""
-        self.cache.crop(length - len(self.ids))
+        for layer in self._layers:
+            layer.crop(length - len(self.ids))
         del self.ids[length:]
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Keep only these rows of a batch."""
+        for layer in self._layers:
+            layer.batch_select_indices(rows)
 
     def copy_prefix(self, length: int, rows: int = 1) -> "Session":
         """A session of its own that begins with the same `length` tokens, repeated for `rows` of a batch."""
-        copy = Session(len(self.cache.layers))
+        copy = Session(len(self._layers))
         copy.ids = self.ids[:length]
         if length:
-            for mine, theirs in zip(self.cache.layers, copy.cache.layers, strict=True):
-                shape = (rows, -1, -1, -1)
-                theirs.update(mine.keys[..., :length, :].expand(shape), mine.values[..., :length, :].expand(shape))
+            for mine, theirs in zip(self._layers, copy._layers, strict=True):
+                theirs.update(*mine.prefix(length, rows))
         return copy

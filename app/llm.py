@@ -1,5 +1,6 @@
-"""Chat models behind one small protocol: an OpenAI-compatible client and the echo fake. Local weights: `app.local`."""
+"""Chat models behind one small protocol, and the echo fake. Local weights: `app.local`. Servers: `app.remote`."""
 
+import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -25,7 +26,9 @@ class Delta:
 class ChatModel(Protocol):
     """A model that continues a conversation. Construction is cheap; `load` brings the weights in."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """What answers and reports call the model."""
 
     def load(self) -> None:
         """Bring the model into memory or check that its server answers.
@@ -38,3 +41,65 @@ class ChatModel(Protocol):
         self, messages: Sequence[Message], max_tokens: int, cancel: threading.Event | None = None
     ) -> Iterator[Delta]:
         """Yield the answer in pieces; end early, and stop computing, once `cancel` is set or the iterator is closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Completion:
+    """A whole answer with its token counts."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+def complete(
+    model: ChatModel, messages: Sequence[Message], max_tokens: int, cancel: threading.Event | None = None
+) -> Completion:
+    """Collect a stream into one answer."""
+    text, prompt_tokens, completion_tokens = "", 0, 0
+    for delta in model.stream(messages, max_tokens, cancel):
+        text += delta.text
+        prompt_tokens, completion_tokens = delta.prompt_tokens, delta.completion_tokens
+    return Completion(text, prompt_tokens, completion_tokens)
+
+
+class EchoModel:
+    """A fake without weights: answers with the first sentence of the first passage and cites it, word by word.
+
+    Without passages it gives the question back. The same prompt always gets the same answer. Tokens are words.
+    """
+
+    name = "echo"
+
+    def __init__(self, delay_s: float = 0.0) -> None:
+        """Make a fake that waits `delay_s` seconds before each word."""
+        self._delay_s = delay_s
+
+    def load(self) -> None:
+        """Do nothing: there is nothing to load."""
+
+    def stream(
+        self, messages: Sequence[Message], max_tokens: int, cancel: threading.Event | None = None
+    ) -> Iterator[Delta]:
+        """Yield the answer a word at a time, each with the white space before it."""
+        prompt_tokens = sum(len(message["content"].split()) for message in messages)
+        words = re.findall(r"\s*\S+", _echo(messages[-1]["content"] if messages else ""))[:max_tokens]
+        for count, word in enumerate(words, start=1):
+            if self._delay_s and (cancel or threading.Event()).wait(self._delay_s):
+                return
+            if cancel and cancel.is_set():
+                return
+            yield Delta(word, prompt_tokens, count)
+        if not words:
+            yield Delta("", prompt_tokens, 0)
+
+
+def _echo(prompt: str) -> str:
+    """The first sentence of passage 1 with its citation, or else the question, which is the prompt's last line."""
+    passage = re.search(r"^Passage 1\b[^\n]*\n<<<\n(.*?)\n>>>$", prompt, re.DOTALL | re.MULTILINE)
+    if passage is None:
+        lines = [line.strip() for line in prompt.splitlines() if line.strip()]
+        return lines[-1].removeprefix("Question: ") if lines else ""
+    paragraphs = [line for line in passage[1].splitlines() if line.strip() and not line.startswith(("#", "|"))]
+    text = " ".join(" ".join(paragraphs or passage[1].split()).split())
+    return re.split(r"(?<=[.!?])\s", text, maxsplit=1)[0] + " [1]"

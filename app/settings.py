@@ -53,7 +53,9 @@ class Settings(BaseSettings):
     )
 
     home: Path = Field(Path(".deskmate"), description="The workspace: index, adapters, reports.")
-    models: Path | None = Field(None, description="Where the embedded models lie; `models` in the workspace by default.")
+    models: Path | None = Field(
+        None, description="Where the embedded models lie; `models` in the workspace by default."
+    )
     ingest: IngestSettings = IngestSettings()
     retrieval: RetrievalSettings = RetrievalSettings()
     model: ModelSettings = ModelSettings()
@@ -115,7 +117,9 @@ def _check_environment() -> None:
     """
     import os
 
-    unknown = [name for name in os.environ if name.startswith("DESKMATE_") and not _known(name.removeprefix("DESKMATE_"))]
+    unknown = [
+        name for name in os.environ if name.startswith("DESKMATE_") and not _known(name.removeprefix("DESKMATE_"))
+    ]
     if unknown:
         raise DeskmateError(f"no such setting: {', '.join(sorted(unknown))}; `deskmate config` lists them all")
 

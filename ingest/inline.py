@@ -11,12 +11,13 @@ _HIDDEN = re.compile(
     re.IGNORECASE,
 )
 _VOID = frozenset({"br", "hr", "img", "wbr", "input", "link", "meta", "area", "col", "source"})
-_KNOWN = _VOID | frozenset(
+_TAGS = (
     "a abbr acronym address b bdi bdo big blockquote button center cite code data dd del details dfn div dl dt em "
-    "figcaption figure font form h1 h2 h3 h4 h5 h6 i iframe ins kbd label li mark nobr ol option p path picture pre q "
-    "ruby rp rt s samp section select small span strike strong sub summary sup svg table tbody td tfoot th thead time "
-    "tr tt u ul var video audio script style template textarea object".split()
+    "figcaption figure font form h1 h2 h3 h4 h5 h6 i iframe ins kbd label li mark nobr ol option p path picture "
+    "pre q ruby rp rt s samp section select small span strike strong sub summary sup svg table tbody td tfoot th "
+    "thead time tr tt u ul var video audio script style template textarea object "
 )
+_KNOWN = _VOID | frozenset(_TAGS.split())
 """Tags of HTML. Anything else in angle brackets, `<your name>`, is a placeholder that people should read."""
 
 _DROPPED = frozenset({"del", "s", "strike", "script", "style", "template", "svg", "button", "select", "textarea"})

@@ -4,7 +4,7 @@ import email
 import email.policy
 from collections.abc import Iterator
 from email.errors import MessageError
-from email.message import EmailMessage
+from email.message import EmailMessage, MIMEPart
 
 from ingest.decode import decode
 from ingest.errors import DeskmateError
@@ -35,7 +35,8 @@ def _pieces(message: EmailMessage) -> Iterator[Piece]:
     lines = [f"{name}: {value}" for name in _SHOWN if (value := _header(message, name))]
     yield Piece(BlockKind.PARAGRAPH, "\n".join(lines))
     yield from _body(message)
-    names = [name for part in message.iter_attachments() if (name := _attachment(part))] if message.is_multipart() else []
+    attached = message.iter_attachments() if message.is_multipart() else ()
+    names = [name for part in attached if (name := _attachment(part))]
     if names:
         yield Piece(BlockKind.PARAGRAPH, "Attachments: " + ", ".join(names))
 
@@ -59,7 +60,7 @@ def _body(message: EmailMessage) -> Iterator[Piece]:
         yield from html_pieces(_decoded(rich))
 
 
-def _decoded(part: EmailMessage) -> str:
+def _decoded(part: MIMEPart) -> str:
     """A part's text: its declared encoding is tried, wrong ones are common."""
     content = part.get_payload(decode=True)
     if not isinstance(content, bytes) or not content:
@@ -88,7 +89,7 @@ def _flowed(text: str) -> str:
     return "\n".join(out)
 
 
-def _attachment(part: EmailMessage) -> str:
+def _attachment(part: MIMEPart) -> str:
     """An attachment's name; a forwarded mail has its subject for one."""
     name = part.get_filename()
     if not name and part.get_content_type() == "message/rfc822":

@@ -3,7 +3,6 @@
 Raw HTML inside Markdown goes to `ingest.html`; what is hidden there stays hidden.
 """
 
-import re
 from collections.abc import Iterator
 from functools import cache
 
@@ -13,7 +12,7 @@ from markdown_it.token import Token
 from ingest.dialects import front_matter, plain_markdown
 from ingest.errors import DeskmateError
 from ingest.inline import inline_text
-from ingest.pieces import Draft, Piece, assemble, join_cells
+from ingest.pieces import Draft, Piece, acts_as_heading, assemble, join_cells
 from ingest.records import BlockKind, Parsed
 from ingest.settings import IngestSettings
 
@@ -63,6 +62,7 @@ class _Walker:
     def __init__(self, tokens: list[Token]) -> None:
         self._tokens = tokens
         self._at = 0
+        self._level = 0
 
     def pieces(self) -> Iterator[Piece]:
         """All pieces of the document, in order."""
@@ -70,7 +70,10 @@ class _Walker:
             token = self._tokens[self._at]
             match token.type:
                 case "heading_open":
-                    yield Piece(BlockKind.HEADING, self._inline_of_next(), int(token.tag[1]))
+                    self._level = int(token.tag[1])
+                    yield Piece(BlockKind.HEADING, self._inline_of_next(), self._level)
+                case "paragraph_open" if self._acts_as_heading():
+                    yield Piece(BlockKind.HEADING, self._inline_of_next(), min(self._level + 1, 6))
                 case "paragraph_open":
                     yield Piece(BlockKind.PARAGRAPH, self._inline_of_next())
                 case "bullet_list_open" | "ordered_list_open":
@@ -84,6 +87,14 @@ class _Walker:
                     yield from self._html_run()
                 case _:  # what opens and closes quotes
                     self._at += 1
+
+    def _acts_as_heading(self) -> bool:
+        """Whether the paragraph here is one short bold line that is no sentence."""
+        children = self._tokens[self._at + 1].children or []
+        types = [child.type for child in children if child.type != "text" or child.content]
+        text = self._tokens[self._at + 1].content.strip("*_ ")
+        bold = len(types) > 2 and types[0] == "strong_open" and types[-1] == "strong_close"
+        return bold and types.count("strong_open") == 1 and acts_as_heading(text)
 
     def _inline_of_next(self) -> str:
         """The text of the inline token after an opening one; moves past the closing one."""

@@ -36,9 +36,9 @@ _BLANK_LINES = re.compile(r"\n{3,}")
 def normalise(text: str, *, indents: bool = True) -> str:
     """Bring text into the form that everything downstream counts on. Idempotent.
 
-    Line ends become "\\n"; invisible, bidi and control characters go; the rest is NFKC (ligatures, full-width forms
-    and no-break spaces become plain). Runs of spaces inside a line become one, more than one blank line becomes one,
-    and white space at the ends of lines and of the text goes.
+    Line ends become line feeds; invisible, bidi and control characters go; the rest is NFKC (ligatures, full-width
+    forms and no-break spaces become plain). Runs of spaces inside a line become one, so do runs of blank lines, and
+    white space at the ends of lines and of the text goes.
 
     Args:
         text: any string, lone surrogates included.

@@ -1,4 +1,4 @@
-"""The numbers that Word counts for headings ("2.1"), which no converter keeps and people cite. Reads WordprocessingML."""
+"""The numbers that Word counts for headings ("2.1"): no converter keeps them, and people cite them."""
 
 import io
 import re
@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from lxml import etree
+from lxml import etree  # type: ignore[import-untyped]
 
 _W = "{http://schemas.openxmlformats.org/wordprocessingml/2006/main}"
 _STRICT = "{http://purl.oclc.org/ooxml/wordprocessingml/main}"
@@ -107,7 +107,9 @@ def _heading_styles(root: Any) -> dict[str, tuple[str, int]]:
     return found
 
 
-def _walk(document: Any, headings: dict[str, tuple[str, int]], counters: dict[str, _Counter]) -> Iterator[tuple[str, str]]:
+def _walk(
+    document: Any, headings: dict[str, tuple[str, int]], counters: dict[str, _Counter]
+) -> Iterator[tuple[str, str]]:
     """Count through the paragraphs that are headings."""
     for paragraph in document.iter(_W + "p"):
         style = _value(paragraph, "pPr/pStyle")

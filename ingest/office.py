@@ -46,7 +46,10 @@ def draft_docx(data: bytes) -> Draft:
     """
     try:
         html = mammoth.convert_to_html(
-            io.BytesIO(data), style_map=_STYLES, convert_image=mammoth.images.img_element(_no_image), ignore_empty_paragraphs=True
+            io.BytesIO(data),
+            style_map=_STYLES,
+            convert_image=mammoth.images.img_element(_no_image),
+            ignore_empty_paragraphs=True,
         ).value
         numbers = heading_numbers(data)
     except _ERRORS as error:

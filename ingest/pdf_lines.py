@@ -8,8 +8,8 @@ import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-import pypdfium2
-from pypdfium2 import raw
+import pypdfium2  # noqa: TID253  this is the leaf that wraps it
+from pypdfium2 import raw  # noqa: TID253
 
 from ingest.errors import DeskmateError
 from ingest.settings import IngestSettings
@@ -65,7 +65,9 @@ def read_pages(data: bytes, settings: IngestSettings) -> Pages:
     try:
         with pypdfium2.PdfDocument(data) as document:
             if len(document) > settings.max_pages:
-                raise DeskmateError(f"it has {len(document)} pages, more than {settings.max_pages} (max_pages); split it")
+                raise DeskmateError(
+                    f"it has {len(document)} pages, more than {settings.max_pages} (max_pages); split it"
+                )
             title = str(document.get_metadata_dict().get("Title", ""))
             return Pages(title, tuple(_read_page(document, index) for index in range(len(document))))
     except pypdfium2.PdfiumError as error:
@@ -133,7 +135,7 @@ class _Reader:
     def _limit(run: list[_Word], size: float) -> float:
         """The widest space after a run that still belongs to it; a bullet or number stands farther from its text."""
         text = run[0].text
-        alone = len(run) == 1 and (len(text) == 1 and not text.isalpha() or len(text) <= 4 and text[-1] in ".)")
+        alone = len(run) == 1 and ((len(text) == 1 and not text.isalpha()) or (len(text) <= 4 and text[-1] in ".)"))
         return (4.0 if alone else WIDE_GAP) * max(size, 1.0)
 
     def _words(self) -> Iterator[_Word | None]:
@@ -192,6 +194,8 @@ class _Reader:
 
     def _run(self, words: list[_Word], size: float) -> Run:
         bold = self._is_bold(words[0].first) and self._is_bold(words[-1].first)
+        if len(words) > 1:  # a bullet's size is not that of its text
+            size = self._size(max(words, key=lambda word: len(word.text)).first)
         return Run(
             " ".join(word.text for word in words),
             words[0].left,

@@ -11,6 +11,8 @@ from ingest.settings import IngestSettings
 
 LONGEST_TITLE = 200
 """Characters of a title; longer ones are cut at a word."""
+LONGEST_BOLD_HEADING = 80
+"""Characters of a bold line that stands for a heading."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +40,7 @@ class Draft:
 def assemble(draft: Draft, name: str, settings: IngestSettings) -> Parsed:
     """Normalise the pieces and lay them out as one text, a blank line between two blocks.
 
-    The title is the draft's own, else the first top heading, else any first heading, else the file's name.
+    The title is the draft's own, else the top heading, else one that everything stands below, else the file's name.
 
     Args:
         draft: what a parser found; its pieces may be a generator.
@@ -70,8 +72,9 @@ def assemble(draft: Draft, name: str, settings: IngestSettings) -> Parsed:
 
 def _title(given: str, blocks: list[Block], texts: list[str], name: str) -> str:
     """The best title there is, on one line."""
-    headings = [(block.level, text) for block, text in zip(blocks, texts, strict=True) if block.level]
-    top = next((text for level, text in headings if level == 1), headings[0][1] if headings else "")
+    top = next((text for block, text in zip(blocks, texts, strict=True) if block.level == 1), "")
+    if not top and blocks[0].level:
+        top = texts[0]
     return shorten(one_line(given) or top) or title_from_name(name)
 
 
@@ -86,6 +89,11 @@ def title_from_name(name: str) -> str:
     """Make a title of a file's name: `annual-leave_2025.md` is "Annual leave 2025"."""
     words = one_line(PurePath(name).stem.replace("-", " ").replace("_", " "))
     return words[:1].upper() + words[1:] if words else name
+
+
+def acts_as_heading(bold: str) -> bool:
+    """Whether a bold line that stands alone is a heading in all but name: short, and no sentence."""
+    return 0 < len(bold) <= LONGEST_BOLD_HEADING and bold[-1] not in ".!,;:"
 
 
 def join_cells(cells: Iterable[str]) -> str:

@@ -1,4 +1,4 @@
-"""Plain text into pieces: headings, lists, aligned tables and wrapped paragraphs by their looks. Careful, not clever."""
+"""Plain text into pieces: headings, lists, aligned tables and wrapped paragraphs by their looks."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -9,10 +9,17 @@ from ingest.records import BlockKind
 _RULE = re.compile(r"\s*([=\-~^\"'*+#_.])\1{2,}\s*")
 _BORDER = re.compile(r"[\s|+\-=:]*(?:-{2,}|={2,})[\s|+\-=:]*")
 _WIKI_HEADING = re.compile(r"\s*(={2,6})\s*(\S.*?)\s*\1\s*|(#{1,6})\s+(\S.*?)\s*#*\s*")
-_NUMBERED = re.compile(r"\s*((?:\d{1,3}\.)*\d{1,3}\.?|[A-Z]\.|[IVX]{1,5}\.|(?:Section|Chapter|Part|Article|Annex|Appendix)\s+\w{1,4}[.:]?)\s+(\S.*)")
+_NUMBERED = re.compile(
+    r"\s*((?:\d{1,3}\.)*\d{1,3}\.?|[A-Z]\.|[IVX]{1,5}\.|(?:Section|Chapter|Part|Article|Annex|Appendix)\s+\w{1,4}[.:]?)\s+(\S.*)"
+)
 _BULLET = re.compile(r"(\s*)([-*•·‣▪◦–—o]|\(?\d{1,3}[.)]|\(?[a-z][.)])\s+(?=\S)")
-_GAP = re.compile(r"(?<=\S)(?:\s*\t\s*| {3,})(?=\S)")
+_GAP = re.compile(r"(?<=\S)(?:\s*\t\s*| {3,})(?=\S)(?![-–=:] )")
+_LABEL = re.compile(r"[\w/.-]+(?: [\w/.-]+)?(?::| ->| =) |\d{1,2} [a-z]|\[[ xX]?\] ")
+"""What begins a line of its own: "owner: ...", "black -> ...", "2 technical lead"."""
 _QUOTE = re.compile(r"((?:>\s?)+)(.*)", re.DOTALL)
+_SUBJECT = re.compile(
+    r"^[ \t]*(?:Subject|Title|Betreff|Objet|Asunto|Onderwerp)[ \t]*:[ \t]*(\S.*?)[ \t]*$", re.MULTILINE
+)
 LONGEST_HEADING = 80
 """Characters of a line that may be a heading."""
 FULL_LINE = 0.85
@@ -39,6 +46,12 @@ def text_pieces(text: str) -> Iterator[Piece]:
         else:
             yield from _Reader(run, width).pieces()
         start = end
+
+
+def title_line(text: str) -> str:
+    """The subject that a memo or letter names in one of its first lines, "" if none."""
+    match = _SUBJECT.search(text[:1500])
+    return match[1] if match else ""
 
 
 def _quoted(lines: Sequence[str], depth: int) -> Iterator[Piece]:
@@ -72,7 +85,7 @@ class _Reader:
         """All pieces of the lines."""
         while self._at < len(self._lines):
             line = self._lines[self._at]
-            if not line or _RULE.fullmatch(line) and not self._overlined():
+            if not line or (_RULE.fullmatch(line) and not self._overlined()):
                 self._at += 1
             elif heading := self._heading():
                 yield heading
@@ -120,11 +133,17 @@ class _Reader:
         """The level of a line in capitals, or numbered and alone between blank lines; 0 for any other line."""
         if len(text) > LONGEST_HEADING or text[-1] in ".,;!?" or _GAP.search(text) or self._line(-1).strip():
             return 0
+        if not any(self._lines[self._at + 1 :]):  # "A. Smith" below a letter heads nothing
+            return 0
         numbered = _NUMBERED.fullmatch(text)
         words = numbered[2] if numbered else text
         letters = [letter for letter in words if letter.isalpha()]
         alone = not self._line(1)
-        if len(letters) >= 4 and all(letter.isupper() for letter in letters) and (alone or not self._next_is_capitals()):
+        if (
+            len(letters) >= 4
+            and all(letter.isupper() for letter in letters)
+            and (alone or not self._next_is_capitals())
+        ):
             return _depth(numbered[1]) if numbered else 2
         if numbered and alone and words[:1].isupper() and text[-1] != ":" and not self._begins_list(numbered[1]):
             return _depth(numbered[1])
@@ -163,10 +182,8 @@ def _paragraph(lines: list[str], width: int) -> Iterator[Piece]:
     start = 0
     while start < len(lines):
         end = start + 1
-        if _is_row(lines[start]) and end < len(lines) and (_is_row(lines[end]) or _BORDER.fullmatch(lines[end])):
-            while end < len(lines) and (
-                _is_row(lines[end]) or _BORDER.fullmatch(lines[end]) or _continues(lines[end - 1], lines[end])
-            ):
+        if _is_row(lines[start]) and end < len(lines) and _goes_on(lines, end):
+            while end < len(lines) and _goes_on(lines, end):
                 end += 1
             yield Piece(BlockKind.TABLE, "\n".join(_rows(lines[start:end])))
         elif _BULLET.match(lines[start]) and not _is_row(lines[start]):
@@ -181,13 +198,18 @@ def _paragraph(lines: list[str], width: int) -> Iterator[Piece]:
         start = end
 
 
+def _goes_on(lines: list[str], at: int) -> bool:
+    """Whether a line belongs to the table above it."""
+    return _is_row(lines[at]) or bool(_BORDER.fullmatch(lines[at])) or _continues(lines[at - 1], lines[at])
+
+
 def _begins_other(lines: list[str], at: int) -> bool:
     """Whether a table or a list begins at a line."""
     if _is_row(lines[at]):
-        return at + 1 < len(lines) and _is_row(lines[at + 1])
+        return at + 1 < len(lines) and _goes_on(lines, at + 1)
     match = _BULLET.match(lines[at])
     # "see section\n3. of the ..." is a wrapped line; a list starts at its first number or with a bullet.
-    return bool(match) and match is not None and match[2].strip("().") in {*"-*•·‣▪◦–—1a"}
+    return match is not None and match[2].strip("().") in {*"-*•·‣▪◦–—1a"}
 
 
 def _list(lines: list[str], width: int) -> Piece:
@@ -220,7 +242,7 @@ def unwrap(lines: Sequence[str], width: int) -> str:
             previous = line
             continue
         word = text.split(" ", 1)[0]
-        if len(previous.rstrip()) + 1 + len(word) > FULL_LINE * width:
+        if len(previous.rstrip()) + 1 + len(word) > FULL_LINE * width and not _LABEL.match(text):
             glue = "" if previous.endswith("-") and word[:1].islower() and not previous.endswith(" -") else " "
             out += glue + text
         else:
@@ -254,6 +276,7 @@ def _rows(lines: list[str]) -> Iterator[str]:
             continue
         stripped = line.strip()
         cells = stripped.strip("|").split("|") if stripped.count("|") >= 2 else _GAP.split(stripped)
+        cells = [cell for cell in cells if not _RULE.fullmatch(cell)]
         if len(cells) == 2 and cells[0].rstrip().endswith(":"):
             rows.append(" ".join(cell.strip() for cell in cells))
         else:

@@ -7,6 +7,10 @@ EVERYONE = "everyone"
 """The access group that every asker is in."""
 
 
+PARSERS = 1
+"""Version of what parsers and chunking make of a file. Raise it when they change, and every document is read anew."""
+
+
 class BlockKind(StrEnum):
     """What a block of a document is, as far as chunking cares."""
 

@@ -12,9 +12,11 @@ _DIRECTIVE = re.compile(r"(\s*)\.\.\s+(?:\|[^|]+\|\s+)?([\w:+.-]+)::\s*(.*)")
 _EXPLICIT = re.compile(r"(\s*)\.\.(?:\s+(.*))?")
 _FIELD = re.compile(r"\s*:([\w -]+):(?:\s+(.*))?")
 _SIMPLE_BORDER = re.compile(r"\s*=+(?: +=+)+\s*")
-_CALLOUTS = frozenset("note warning tip important caution danger attention hint error admonition seealso topic sidebar".split())
-_CONTENT = _CALLOUTS | frozenset("versionadded versionchanged deprecated epigraph container class rubric centered list-table".split())
-_CODE = frozenset("code code-block sourcecode highlight literalinclude parsed-literal console".split())
+_CALLOUT_NAMES = "note warning tip important caution danger attention hint error admonition seealso topic sidebar "
+_CALLOUTS = frozenset(_CALLOUT_NAMES.split())
+_CONTENT_NAMES = "versionadded versionchanged deprecated epigraph container class rubric centered list-table "
+_CONTENT = _CALLOUTS | frozenset(_CONTENT_NAMES.split())
+_CODE = frozenset(["code", "code-block", "sourcecode", "highlight", "literalinclude", "parsed-literal", "console"])
 _INLINE = (
     (re.compile(r"``(.+?)``"), r"\1"),
     (re.compile(r":[\w:+.-]+:`([^`<]+?)\s*<[^`>]*>`"), r"\1"),
@@ -80,12 +82,19 @@ class _Reader:
 
     def _title(self) -> Piece | None:
         """A title with its adornments, if one is here; moves past it."""
-        first, second, third = (self._lines[at] if at < len(self._lines) else "" for at in range(self._at, self._at + 3))
+        first, second, third = (
+            self._lines[at] if at < len(self._lines) else "" for at in range(self._at, self._at + 3)
+        )
         if _ADORNMENT.fullmatch(first) and second.strip() and _ADORNMENT.fullmatch(third) and first[0] == third[0]:
             text, style, size = second, first[0] * 2, 3
-        elif first.strip() and not first.startswith(" ") and _ADORNMENT.fullmatch(second) and not _ADORNMENT.fullmatch(first):
+        elif (
+            first.strip()
+            and not first.startswith(" ")
+            and _ADORNMENT.fullmatch(second)
+            and not _ADORNMENT.fullmatch(first)
+        ):
             text, style, size = first, second[0], 2
-            if len(second) < min(len(first), 4) or self._plain and self._plain[-1]:
+            if len(second) < min(len(first), 4) or (self._plain and self._plain[-1]):
                 return None
         else:
             return None

@@ -16,9 +16,7 @@ from ingest.records import EVERYONE
 ACCESS_FILE = ".access"
 """A file that names the groups who may read its folder and everything below, one a line."""
 
-READ = frozenset(
-    ".md .markdown .txt .text .log .rst .html .htm .xhtml .pdf .docx .pptx .xlsx .csv .tsv .eml".split()
-)
+READ = frozenset(".md .markdown .txt .text .log .rst .html .htm .xhtml .pdf .docx .pptx .xlsx .csv .tsv .eml".split())
 """Extensions that are read; so are files without one. What a file really is, its content decides."""
 
 
@@ -137,7 +135,9 @@ def _visit(path: Path, root: Path, access: frozenset[str], result: Scan) -> None
         return
     doc = _doc(path, root)
     if not _is_unicode(str(path)):
-        result.refused.append(Refused(doc, "its name is not valid Unicode; rename it", Path(_printable(str(path))), root))
+        result.refused.append(
+            Refused(doc, "its name is not valid Unicode; rename it", Path(_printable(str(path))), root)
+        )
         return
     result.files.append(SourceFile(path, root, doc, access))
 

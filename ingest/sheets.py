@@ -14,9 +14,9 @@ import openpyxl
 from openpyxl.utils.exceptions import InvalidFileException
 
 from ingest.errors import DeskmateError
-from ingest.pieces import Draft, Piece
+from ingest.pieces import Draft, Piece, title_from_name
 from ingest.records import BlockKind
-from ingest.tables import grid_pieces
+from ingest.tables import Bold, grid_pieces
 
 _ERRORS = (InvalidFileException, KeyError, ValueError, TypeError, AttributeError, IndexError, SyntaxError)
 """What openpyxl raises for a damaged workbook (SyntaxError is the base of lxml's and ElementTree's parse errors)."""
@@ -26,8 +26,12 @@ _PLAIN_NAME = re.compile(r"(?:Sheet|Tabelle|Feuil|Hoja|Foglio|Blad|Planilha|Arku
 _CURRENCY = re.compile(r"[€$£¥₹]")
 
 
-def draft_xlsx(data: bytes) -> Draft:
+def draft_xlsx(data: bytes, name: str) -> Draft:
     """Find the pieces of a workbook: the name of each visible sheet as a heading, each row with its columns' names.
+
+    Args:
+        data: the file, which `ingest.zipped.check_zip` let through.
+        name: the file's name, the title of a workbook that has no other: its first sheet's name is not.
 
     Raises:
         DeskmateError: the workbook is damaged.
@@ -43,23 +47,33 @@ def draft_xlsx(data: bytes) -> Draft:
             book.close()
     except _ERRORS as error:
         raise DeskmateError(f"the workbook is damaged ({type(error).__name__}); open and save it again") from error
-    return Draft(title, pieces)
+    return Draft(title or (title_from_name(name) if len(sheets) > 1 else ""), pieces)
 
 
 def _sheet(sheet: Any, large: bool, only: bool) -> Iterator[Piece]:
     """One sheet."""
     if large:
         sheet.reset_dimensions()  # a sheet may claim a million columns
-        grid = [[_shown(cell) for cell in row] for row in sheet.iter_rows()]
-        labelled: frozenset[int] = frozenset()
-    else:
-        grid = [[_shown(cell) for cell in row] for row in sheet.iter_rows()]
-        labelled = frozenset(at for at, row in enumerate(sheet.iter_rows()) if _is_labelled(row))
+    grid = [[_shown(cell) for cell in row] for row in sheet.iter_rows()]
+    bold = None
+    if not large:
+        bold = Bold(
+            *(
+                frozenset(at for at, row in enumerate(sheet.iter_rows()) if test(row))
+                for test in (_is_bold, _is_labelled)
+            )
+        )
         _fill_merged(sheet, grid)
-    pieces = list(grid_pieces(grid, 3, labelled))
+    pieces = list(grid_pieces(grid, 3, bold))
     if pieces and not (only and _PLAIN_NAME.fullmatch(sheet.title)):
         yield Piece(BlockKind.HEADING, sheet.title, 2)
     yield from pieces
+
+
+def _is_bold(row: Any) -> bool:
+    """Whether all cells of a row are bold, and there are several: a header."""
+    filled = [cell for cell in row if cell.value is not None]
+    return len(filled) > 1 and all(cell.font.b for cell in filled)
 
 
 def _is_labelled(row: Any) -> bool:

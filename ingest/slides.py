@@ -1,10 +1,11 @@
 """PowerPoint presentations into pieces, by python-pptx, the library below MarkItDown: slide numbers stay known."""
 
 import io
+import re
 from collections.abc import Iterator
 from typing import Any
 
-from lxml.etree import LxmlError
+from lxml.etree import LxmlError  # type: ignore[import-untyped]
 from pptx import Presentation
 from pptx.enum.shapes import MSO_SHAPE_TYPE, PP_PLACEHOLDER
 from pptx.exc import PythonPptxError
@@ -16,6 +17,7 @@ from ingest.records import BlockKind
 _ERRORS = (PythonPptxError, LxmlError, KeyError, ValueError, TypeError, AttributeError, IndexError, OSError)
 _FRAME = frozenset({PP_PLACEHOLDER.FOOTER, PP_PLACEHOLDER.DATE, PP_PLACEHOLDER.SLIDE_NUMBER, PP_PLACEHOLDER.HEADER})
 """Placeholders that repeat on every slide."""
+_TYPED_MARKER = re.compile(r"\(?(?:\d{1,2}|[a-z])[.)]\s|[-–•*]\s")
 _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 
 
@@ -94,7 +96,8 @@ def _text(shape: Any) -> Iterator[Piece]:
         if not text:
             continue
         if marker := _marker(shape, paragraph, len(items)):
-            items.append("  " * paragraph.level + f"{marker} {text}")
+            typed = _TYPED_MARKER.match(text)  # a number or dash that somebody typed
+            items.append("  " * paragraph.level + (text if typed else f"{marker} {text}"))
             continue
         if items:
             yield Piece(BlockKind.LIST, "\n".join(items))
@@ -116,7 +119,7 @@ def _marker(shape: Any, paragraph: Any, before: int) -> str:
             return "-"
     body = shape.is_placeholder and shape.placeholder_format.type in {PP_PLACEHOLDER.BODY, PP_PLACEHOLDER.OBJECT}
     several = sum(1 for other in shape.text_frame.paragraphs if other.text.strip()) > 1
-    return "-" if paragraph.level or body and several else ""
+    return "-" if paragraph.level or (body and several) else ""
 
 
 def _chart(chart: Any) -> Iterator[Piece]:

@@ -4,12 +4,15 @@ import csv
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 from ingest.normalise import one_line
 from ingest.pieces import Draft, Piece, join_cells
 from ingest.records import BlockKind
 
-_NUMBER = re.compile(r"[-+(]?[€$£¥]?\s?[-+]?\d[\d.,' ]*\s?(?:%|[€$£¥]|[A-Z]{3})?\)?|\d{4}-\d\d-\d\d.*|\d{1,2}[./:-]\d{1,2}.*")
+_NUMBER = re.compile(
+    r"[-+(]?[€$£¥]?\s?[-+]?\d[\d.,' ]*\s?(?:%|[€$£¥]|[A-Z]{3})?\)?|\d{4}-\d\d-\d\d.*|\d{1,2}[./:-]\d{1,2}.*"
+)
 _NOISE = frozenset({"", "nan", "nat", "none", "null", "#n/a", "#ref!", "#value!", "#name?", "#div/0!"})
 _DELIMITERS = ",;\t|"
 LONGEST_SECTION = 60
@@ -59,18 +62,27 @@ def draft_csv(text: str) -> Draft:
     return Draft("", list(grid_pieces(read_csv(text))))
 
 
-def grid_pieces(grid: Sequence[Row], level: int = 2, labelled: frozenset[int] = frozenset()) -> Iterator[Piece]:
+@dataclass(frozen=True, slots=True)
+class Bold:
+    """Rows of a sheet, by index, in which all cells are bold (headers), or only the first (labels with values)."""
+
+    headers: frozenset[int] = frozenset()
+    labels: frozenset[int] = frozenset()
+
+
+def grid_pieces(grid: Sequence[Row], level: int = 2, bold: Bold | None = None) -> Iterator[Piece]:
     """Turn the cells of a sheet into text.
 
     Every row of data becomes "column: value | column: value", so that it says what it means without the header. Blank
     rows part tables; a lone cell above a table is its title, one between rows heads those below, one at the end is a
-    remark.
+    remark. Two columns without a header are labels and values.
 
     Args:
         grid: rows of cells as text; ragged rows are fine.
         level: the level of headings that stand for lone cells.
-        labelled: indices of rows in which only the first of several cells is bold: pairs of a label and a value.
+        bold: what the sheet's fonts tell, if it has any.
     """
+    bold = bold or Bold()
     rows = [_tidy(row) for row in grid]
     header: list[str] = []
     start = 0
@@ -81,8 +93,16 @@ def grid_pieces(grid: Sequence[Row], level: int = 2, labelled: frozenset[int] = 
         end = start
         while end < len(rows) and any(rows[end]):
             end += 1
-        paired = bool(labelled) and all(row in labelled for row in range(start, end) if len(_filled(rows[row])) > 1)
-        region = _Region(rows[start:end], header, level, paired)
+        inside = range(start, end)
+        region = _Region(
+            rows[start:end],
+            header,
+            level,
+            Bold(
+                frozenset(at - start for at in bold.headers if at in inside),
+                frozenset(at - start for at in bold.labels if at in inside),
+            ),
+        )
         yield from region.pieces()
         header = region.header
         start = end
@@ -91,7 +111,10 @@ def grid_pieces(grid: Sequence[Row], level: int = 2, labelled: frozenset[int] = 
 def _tidy(row: Row) -> list[str]:
     """Cells on one line each, without the noise that exports leave where there is nothing."""
     cells = [one_line(cell) for cell in row]
-    cells = ["" if cell.casefold() in _NOISE or re.fullmatch(r"Unnamed: ?\d+(?:_level_\d+)?", cell) else cell for cell in cells]
+    cells = [
+        "" if cell.casefold() in _NOISE or re.fullmatch(r"Unnamed: ?\d+(?:_level_\d+)?", cell) else cell
+        for cell in cells
+    ]
     while cells and not cells[-1]:
         cells.pop()
     return cells
@@ -102,43 +125,57 @@ def _filled(row: Row) -> list[str]:
 
 
 class _Region:
-    """Rows without a blank one among them. `header` is the one in force, taken over from above until there is another."""
+    """Rows without a blank one among them. `header` is in force, taken over from above until there is another."""
 
-    def __init__(self, rows: list[list[str]], header: list[str], level: int, paired: bool) -> None:
-        self.header = header
+    def __init__(self, rows: list[list[str]], header: list[str], level: int, bold: Bold) -> None:
+        width = max(map(len, rows))
+        self.header = header if 2 < len(header) >= width > 2 else []
         self._rows = rows
         self._level = level
-        self._paired = paired or _looks_paired(rows)
+        self._bold = bold
 
     def pieces(self) -> Iterator[Piece]:
         """Titles, then the table, with section headings in between."""
         rows = self._rows
-        while rows and len(_filled(rows[0])) == 1 and not (self.header and len(rows) == 1):
-            text = _filled(rows[0])[0]
-            titled = len(text) <= LONGEST_SECTION and len(rows) > 1
+        table = any(len(_filled(row)) > 1 for row in rows)
+        at = 0
+        while at < len(rows) and len(_filled(rows[at])) == 1 and not (self.header and len(rows) == 1):
+            text = _filled(rows[at])[0]
+            titled = table and len(text) <= LONGEST_SECTION and text[-1] not in ".;,"
             yield Piece(BlockKind.HEADING if titled else BlockKind.PARAGRAPH, text, self._level if titled else 0)
-            rows = rows[1:]
-        if not rows:
+            at += 1
+        if at == len(rows):
             return
-        if self._paired:
-            yield Piece(BlockKind.TABLE, "\n".join(f"{row[0].rstrip(': ')}: {join_cells(_filled(row[1:]))}" for row in rows))
+        if self._is_paired(at):
+            yield Piece(BlockKind.TABLE, "\n".join(map(_pair, rows[at:])))
             return
-        used = self._take_header(rows)
-        yield from self._table(rows[used:])
+        at += self._take_header(at)
+        yield from self._table(rows[at:])
 
-    def _take_header(self, rows: list[list[str]]) -> int:
-        """Find the header of these rows; the number of rows that it takes."""
+    def _is_paired(self, at: int) -> bool:
+        """Whether the rows from `at` on are labels with values."""
+        rows = self._rows[at:]
+        if at in self._bold.headers:
+            return False
+        several = [index for index in range(at, len(self._rows)) if len(_filled(self._rows[index])) > 1]
+        if several and self._bold.labels.issuperset(several):
+            return True
+        if sum(row[0].endswith(":") for row in rows) > len(rows) / 2:
+            return True
+        return max(map(len, rows)) == 2 and not _heads_two(rows)
+
+    def _take_header(self, at: int) -> int:
+        """Find the header of the rows from `at` on; the number of rows that it takes."""
+        rows = self._rows[at:]
         first = rows[0]
-        if len(rows) == 1 and self.header or not _is_header(first):
-            if self.header and max(map(len, rows)) > len(self.header):
-                self.header = []
+        certain = at in self._bold.headers and len(rows) > 1
+        if not certain and (len(rows) == 1 or not _is_header(first)):  # nothing below that a lone row could head
             return 0
         repeated = max(Counter(_filled(first)).values()) > 1 or any(not cell for cell in first[1:])
-        if repeated and len(rows) > 2 and _is_header(rows[1]) and not any(map(_is_value, rows[1])) and _goes_on(rows):
+        below = len(rows) > 2 and _is_header(rows[1]) and not any(map(_is_value, rows[1])) and len(rows[1]) > 2
+        if repeated and below and (at + 1 in self._bold.headers or _goes_on(rows)):
             self.header = _two_rows(first, rows[1])
             return 2
-        if len(rows) == 1:  # a lone row of words is a row, there is nothing below that it could head
-            return 0
         self.header = first
         return 1
 
@@ -151,7 +188,9 @@ class _Region:
                     yield Piece(BlockKind.TABLE, "\n".join(lines))
                     lines = []
                 heads = at + 1 < len(rows) and len(_filled(rows[at + 1])) > 1 and row[0] != ""
-                yield Piece(BlockKind.HEADING if heads else BlockKind.PARAGRAPH, filled[0], self._level + 1 if heads else 0)
+                yield Piece(
+                    BlockKind.HEADING if heads else BlockKind.PARAGRAPH, filled[0], self._level + 1 if heads else 0
+                )
             elif line := self._line(row):
                 lines.append(line)
         if lines:
@@ -199,7 +238,18 @@ def _two_rows(upper: list[str], lower: list[str]) -> list[str]:
     return names
 
 
-def _looks_paired(rows: list[list[str]]) -> bool:
-    """Whether rows are pairs of a label and a value, the label with a colon."""
-    pairs = [row for row in rows if len(row) >= 2 and row[0]]
-    return bool(pairs) and len(pairs) == len(rows) and sum(row[0].endswith(":") for row in pairs) > len(pairs) / 2
+def _heads_two(rows: list[list[str]]) -> bool:
+    """Whether the first of several rows of two cells heads them: short words over longer texts or over values."""
+    if len(rows) < 3 or not _is_header(rows[0]) or any(len(cell) > 30 or re.search(r"\d", cell) for cell in rows[0]):
+        return False
+    values = [row[1] for row in rows[1:] if len(row) > 1 and row[1]]
+    longer = sum(map(len, values)) >= 2.5 * len(rows[0][1]) * max(len(values), 1)
+    return longer or sum(map(_is_value, values)) > len(values) / 2
+
+
+def _pair(row: list[str]) -> str:
+    """A label and its values on one line; a number before a text counts it."""
+    label, values = row[0].rstrip(": "), join_cells(_filled(row[1:]))
+    if not label or not values:
+        return label or values
+    return f"{label}. {values}" if re.fullmatch(r"\d{1,3}\.?", label) else f"{label}: {values}"

@@ -128,7 +128,11 @@ def explain_disk_error(error: OSError, doing: str) -> DeskmateError:
     """Turn an operating-system error met while `doing` something into one that tells the user what to do."""
     where = f" ({error.filename})" if error.filename else ""
     if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-        return DeskmateError(f"the disk is full{where} while {doing}; free some space and run this again: nothing was lost")
+        return DeskmateError(
+            f"the disk is full{where} while {doing}; free some space and run this again: nothing was lost"
+        )
     if error.errno in (errno.EACCES, errno.EPERM, errno.EROFS):
-        return DeskmateError(f"no permission to write{where} while {doing}; set DESKMATE_HOME to a folder you may write to")
+        return DeskmateError(
+            f"no permission to write{where} while {doing}; set DESKMATE_HOME to a folder you may write to"
+        )
     return DeskmateError(f"{error.strerror or error}{where} while {doing}; nothing was lost")

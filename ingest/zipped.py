@@ -1,4 +1,4 @@
-"""Whether a zip-based office file is what it seems and safe to open. Looks at names and bytes, understands no document."""
+"""Whether a zip-based office file is what it seems and safe to open. Looks at names and bytes only."""
 
 import io
 import re
@@ -9,7 +9,10 @@ from ingest.errors import DeskmateError
 from ingest.settings import IngestSettings
 
 _MAIN_TYPES = (
-    (re.compile(r"wordprocessingml\.(?:document|template)\.main|ms-word\.(?:document|template)\.macroEnabled\.main"), "docx"),
+    (
+        re.compile(r"wordprocessingml\.(?:document|template)\.main|ms-word\.(?:document|template)\.macroEnabled\.main"),
+        "docx",
+    ),
     (
         re.compile(r"presentationml\.(?:presentation|slideshow|template)\.main|ms-powerpoint\.\w+\.macroEnabled\.main"),
         "pptx",
@@ -18,7 +21,9 @@ _MAIN_TYPES = (
 )
 _MAIN_PARTS = (("word/document", "docx"), ("ppt/presentation.xml", "pptx"), ("xl/workbook.xml", "xlsx"))
 _TEXT_PARTS = (".xml", ".rels", ".vml")
-_FORBIDDEN = tuple(mark.encode(encoding) for mark in ("<!DOCTYPE", "<!ENTITY") for encoding in ("utf-8", "utf-16-le", "utf-16-be"))
+_FORBIDDEN = tuple(
+    mark.encode(encoding) for mark in ("<!DOCTYPE", "<!ENTITY") for encoding in ("utf-8", "utf-16-le", "utf-16-be")
+)
 _ENCODING = re.compile(rb"<\?xml[^>]{0,100}?encoding\s*=\s*[\"']([\w-]+)[\"']")
 _PLAIN_ENCODINGS = frozenset({b"utf-8", b"utf8", b"utf-16", b"us-ascii", b"ascii", b"iso-8859-1", b"windows-1252"})
 _BLOCK = 1 << 16
@@ -54,7 +59,9 @@ def check_zip(data: bytes, settings: IngestSettings) -> str:
 
 def _check_sizes(members: list[zipfile.ZipInfo], settings: IngestSettings) -> None:
     if len(members) > settings.max_zip_entries:
-        raise DeskmateError(f"its zip holds {len(members)} entries, more than {settings.max_zip_entries} (max_zip_entries)")
+        raise DeskmateError(
+            f"its zip holds {len(members)} entries, more than {settings.max_zip_entries} (max_zip_entries)"
+        )
     if sum(member.file_size for member in members) > settings.max_inflated_mb * 2**20:
         raise DeskmateError(_too_large(settings))
     if any(member.flag_bits & 1 for member in members):
@@ -93,10 +100,14 @@ def _check_parts(archive: zipfile.ZipFile, settings: IngestSettings) -> None:
         content = _read(archive, member, left, settings)
         left -= len(content)
         if any(mark in content for mark in _FORBIDDEN):
-            raise DeskmateError(f"its part {member.filename} declares a document type or entities, which is not allowed")
+            raise DeskmateError(
+                f"its part {member.filename} declares a document type or entities, which is not allowed"
+            )
         declared = _ENCODING.match(content[:200].removeprefix(b"\xef\xbb\xbf"))
         if declared and declared[1].lower() not in _PLAIN_ENCODINGS:
-            raise DeskmateError(f"its part {member.filename} is in the encoding {declared[1].decode()}, which is not allowed")
+            raise DeskmateError(
+                f"its part {member.filename} is in the encoding {declared[1].decode()}, which is not allowed"
+            )
 
 
 def _read(archive: zipfile.ZipFile, member: zipfile.ZipInfo, left: int, settings: IngestSettings) -> bytes:

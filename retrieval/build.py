@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from ingest.pool import PARSERS, parse_files
+from ingest.pool import parse_files
 
 from ingest.chunk import chunk
 from ingest.errors import DeskmateError
-from ingest.records import Chunk
+from ingest.records import PARSERS, Chunk
 from ingest.scan import Changes, Known, Refused, Scan, SourceFile, compare, scan
 from ingest.settings import IngestSettings
 from ingest.workspace import Workspace, explain_disk_error, writer_lock

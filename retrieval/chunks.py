@@ -169,7 +169,9 @@ class ChunkTable:
 
     def all_readable(self, groups: frozenset[str]) -> bool:
         """Whether `groups` may read every document there is, so that no filter is needed."""
-        return all(groups & set(json.loads(access)) for (access,) in self._db.execute("SELECT DISTINCT access FROM document"))
+        return all(
+            groups & set(json.loads(access)) for (access,) in self._db.execute("SELECT DISTINCT access FROM document")
+        )
 
     def chunks(self, rows: Iterable[int]) -> dict[int, Chunk]:
         """The chunks under some rows."""
@@ -185,7 +187,9 @@ class ChunkTable:
 
     def document(self, doc: str, groups: frozenset[str]) -> DocumentText | None:
         """A document's text, or None when there is none of that name or no group of the asker may read it."""
-        rows = self._db.execute("SELECT doc, title, text, access FROM document WHERE doc = ? AND reason IS NULL", (doc,))
+        rows = self._db.execute(
+            "SELECT doc, title, text, access FROM document WHERE doc = ? AND reason IS NULL", (doc,)
+        )
         for name, title, text, access in rows:
             if groups & set(json.loads(access)):
                 return DocumentText(name, title, text)
@@ -201,7 +205,9 @@ class ChunkTable:
 
     def counts(self) -> tuple[int, int, int]:
         """Documents read, chunks, and quarantined files."""
-        documents, quarantined = self._db.execute("SELECT COUNT(*) - COUNT(reason), COUNT(reason) FROM document").fetchone()
+        documents, quarantined = self._db.execute(
+            "SELECT COUNT(*) - COUNT(reason), COUNT(reason) FROM document"
+        ).fetchone()
         (chunks,) = self._db.execute("SELECT COUNT(*) FROM chunk").fetchone()
         return documents, chunks, quarantined
 

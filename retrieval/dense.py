@@ -3,7 +3,7 @@
 Knows row numbers and vectors; knows nothing of texts or people.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -76,6 +76,10 @@ class DenseIndex:
             [(int(r), float(s)) for r, s in zip(row, score, strict=True) if r >= 0]
             for row, score in zip(rows, scores, strict=True)
         ]
+
+    def cosines(self, vector: npt.NDArray[np.float32], rows: Iterable[int]) -> dict[int, float]:
+        """The cosine of one vector, shape (dimension,), with what stands under some rows."""
+        return {row: float(self._index.reconstruct(row) @ vector) for row in rows}
 
 
 Ranking = list[tuple[int, float]]

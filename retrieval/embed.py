@@ -93,7 +93,9 @@ class SentenceEmbedder:
         self.dimension = int(config["hidden_size"])
         self.id = f"{name}@{_fingerprint(folder)}"
         self.backend = self._dtype
-        limit = _read_json(folder / "sentence_bert_config.json").get("max_seq_length") or config["max_position_embeddings"]
+        limit = (
+            _read_json(folder / "sentence_bert_config.json").get("max_seq_length") or config["max_position_embeddings"]
+        )
         self.window = int(limit) - self._tokenizer.num_special_tokens_to_add(is_pair=False)
 
     def offsets(self, text: str) -> Sequence[tuple[int, int]]:
@@ -133,7 +135,9 @@ def _load_encoder(folder: Path, dtype: str, window: int) -> Encode:
     if is_mean_pooled_bert(folder):
         bert = BertEncoder(folder, dtype)
         # A text over the window keeps its closing [SEP], as the library's truncation does.
-        return lambda _, ids: bert.encode([row if len(row) <= window + 2 else row[: window + 1] + row[-1:] for row in ids])
+        return lambda _, ids: bert.encode(
+            [row if len(row) <= window + 2 else row[: window + 1] + row[-1:] for row in ids]
+        )
     import torch
     from sentence_transformers import SentenceTransformer
 
@@ -176,7 +180,9 @@ def _fingerprint(folder: Path) -> str:
                 file.seek(position)
                 digest.update(file.read(2**20))
     except OSError as error:
-        raise DeskmateError(f"{folder} has no model.safetensors ({error.strerror}); only safetensors are loaded") from error
+        raise DeskmateError(
+            f"{folder} has no model.safetensors ({error.strerror}); only safetensors are loaded"
+        ) from error
     return digest.hexdigest()[:8]
 
 
@@ -196,7 +202,9 @@ def _load_tokenizer(folder: Path) -> "Tokenizer":
     try:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
     except Exception as error:  # noqa: BLE001  tokenizers raises bare Exception for everything
-        raise DeskmateError(f"{folder}/tokenizer.json cannot be read ({error}); remove the folder and run again") from error
+        raise DeskmateError(
+            f"{folder}/tokenizer.json cannot be read ({error}); remove the folder and run again"
+        ) from error
     tokenizer.no_truncation()
     tokenizer.no_padding()
     return tokenizer
@@ -206,7 +214,9 @@ def _read_json(path: Path) -> dict[str, Any]:
     try:
         data: dict[str, Any] = json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise DeskmateError(f"{path} cannot be read ({error}); is {path.parent} a sentence-transformers model?") from error
+        raise DeskmateError(
+            f"{path} cannot be read ({error}); is {path.parent} a sentence-transformers model?"
+        ) from error
     return data
 
 
@@ -230,7 +240,10 @@ class CachedEmbedder:
 
     def embed(self, texts: Sequence[str], on_batch: OnBatch | None = None) -> Vectors:
         """Embed what is not remembered, remember it, and return all rows in the order of `texts`."""
-        keys = [hashlib.sha256(f"{self.id}\0{self.backend}\0{text}".encode("utf-8", "surrogatepass")).digest() for text in texts]
+        keys = [
+            hashlib.sha256(f"{self.id}\0{self.backend}\0{text}".encode("utf-8", "surrogatepass")).digest()
+            for text in texts
+        ]
         known = self._lookup(keys)
         missing = [i for i, key in enumerate(keys) if key not in known]
         if on_batch and len(missing) < len(texts):

@@ -9,9 +9,9 @@ from ingest.records import Chunk
 class Hit:
     """One passage found: its rank from 1, the score that ranked it and the signals behind the score.
 
-    `score` is the fused score (reciprocal ranks) for hybrid search, the cosine for dense, BM25 for bm25, and the
-    cross-encoder's where it reranked. `dense` (cosine, -1 to 1) and `bm25` are None where that retriever did not
-    return the passage.
+    `score` is the fused score (0 to 1) for hybrid search, the cosine for dense, BM25 for bm25, and the
+    cross-encoder's where it reranked. `dense` (cosine, -1 to 1) and `bm25` are None where that retriever was not
+    asked or did not find the passage.
     """
 
     rank: int

@@ -3,13 +3,14 @@
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from ingest.errors import DeskmateError
 from ingest.records import EVERYONE, Chunk
 from retrieval.chunks import DocumentText
 from retrieval.dense import Allowed, Ranking
 from retrieval.embed import Embedder
-from retrieval.fusion import reciprocal_rank_fusion
+from retrieval.fusion import fuse
 from retrieval.records import Hit, SearchResult
 from retrieval.rerank import Reranker, rerank_within
 from retrieval.settings import Method, RetrievalSettings
@@ -89,41 +90,41 @@ class Searcher:
             check_question(question)
         opened = self._current()
         method = method or self._settings.method
+        k = k or self._settings.k
         reader = frozenset(groups) | {EVERYONE}
-        depth = max(self._settings.candidates, k or self._settings.k)
-        dense: list[Ranking] = [[] for _ in questions]
-        lexical: list[Ranking] = [[] for _ in questions]
-        if method != "bm25":
-            vectors = self._embedder.embed(questions)
-            dense = opened.generation.dense.search(vectors, depth, opened.allowed(reader))
-        if method != "dense":
-            limit = None if opened.reads_all(reader) else reader
-            lexical = [opened.generation.lexical.search(question, depth, limit) for question in questions]
-        results = [
-            self._result(opened, question, method, d, b, k or self._settings.k)
-            for question, d, b in zip(questions, dense, lexical, strict=True)
-        ]
+        found = self._candidates(opened, questions, method, reader, max(self._settings.candidates, k))
+        results = [self._hits(opened, question, one, k) for question, one in zip(questions, found, strict=True)]
         took = (time.perf_counter() - started) * 1000 / max(1, len(questions))
         name = opened.generation.manifest.generation
         return [SearchResult(q, name, method, hits, took) for q, hits in zip(questions, results, strict=True)]
 
-    def _result(
-        self, opened: "_Opened", question: str, method: Method, dense: Ranking, lexical: Ranking, k: int
-    ) -> tuple[Hit, ...]:
-        match method:
-            case "dense":
-                ranking = dense
-            case "bm25":
-                ranking = lexical
-            case "hybrid":
-                ranking = reciprocal_rank_fusion((dense, lexical), self._settings.rrf_k)
+    def _candidates(
+        self, opened: "_Opened", questions: Sequence[str], method: Method, reader: frozenset[str], depth: int
+    ) -> list["_Candidates"]:
+        """Ask the retrievers that the method names, each for what `reader` may see and nothing else."""
+        dense, lexical = opened.generation.dense, opened.generation.lexical
+        groups = None if opened.reads_all(reader) else reader
+        by_words = [lexical.search(q, depth, groups) if method != "dense" else [] for q in questions]
+        if method == "bm25":
+            return [_Candidates(ranking, {}, dict(ranking)) for ranking in by_words]
+        vectors = self._embedder.embed(questions)
+        by_vector = dense.search(vectors, depth, opened.allowed(reader))
+        if method == "dense":
+            return [_Candidates(ranking, dict(ranking), {}) for ranking in by_vector]
+        found = []
+        for vector, near, words in zip(vectors, by_vector, by_words, strict=True):
+            cosines, bm25 = dict(near), dict(words)
+            cosines |= dense.cosines(vector, bm25.keys() - cosines.keys())
+            found.append(_Candidates(fuse(cosines, bm25), cosines, bm25))
+        return found
+
+    def _hits(self, opened: "_Opened", question: str, found: "_Candidates", k: int) -> tuple[Hit, ...]:
         keep = max(k, self._settings.rerank_candidates) if self._reranker else k
-        ranking = ranking[:keep]
+        ranking = found.ranking[:keep]
         chunks = opened.generation.table.chunks(row for row, _ in ranking)
         ranking = self._rerank(question, ranking, chunks)[:k]
-        cosine, bm25 = dict(dense), dict(lexical)
         return tuple(
-            Hit(rank, score, chunks[row], cosine.get(row), bm25.get(row))
+            Hit(rank, score, chunks[row], found.cosines.get(row), found.bm25.get(row))
             for rank, (row, score) in enumerate(ranking, start=1)
         )
 
@@ -155,6 +156,15 @@ def check_question(question: str) -> None:
         raise DeskmateError(
             f"the question has {len(question):,} characters, at most {MOST_CHARACTERS:,} are read; shorten it"
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """What was found for one question: the ranking by the method asked for, and each retriever's own scores."""
+
+    ranking: Ranking
+    cosines: dict[int, float]
+    bm25: dict[int, float]
 
 
 class _Opened:

@@ -24,9 +24,10 @@ class RetrievalSettings(BaseModel):
     k: int = Field(10, ge=1, le=1000, description="Passages that a search returns.")
     method: Method = Field("hybrid", description="`hybrid` fuses `dense` (FAISS) and `bm25` (tantivy).")
     candidates: int = Field(100, ge=1, le=10_000, description="Passages that each retriever hands to fusion.")
-    rrf_k: int = Field(60, ge=1, description="The constant of reciprocal rank fusion.")
     reranker: str | None = Field(
         None, description="A cross-encoder that reorders the best passages: a folder or name; none by default."
     )
     rerank_candidates: int = Field(20, ge=1, le=200, description="Passages that the cross-encoder reads.")
-    rerank_ms: float = Field(400.0, gt=0, description="Milliseconds after which reranking stops and fusion's order stands.")
+    rerank_ms: float = Field(
+        400.0, gt=0, description="Milliseconds after which reranking stops and fusion's order stands."
+    )

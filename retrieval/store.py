@@ -192,7 +192,9 @@ def _after(current: str | None, folder: Path) -> str:
 
 
 def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock" and path.name != MANIFEST)
+    return sorted(
+        path for path in folder.rglob("*") if path.is_file() and path.suffix != ".lock" and path.name != MANIFEST
+    )
 
 
 def _sha256(path: Path) -> str:
@@ -203,7 +205,10 @@ def _sha256(path: Path) -> str:
 def _hashes(folder: Path) -> dict[str, str]:
     files = _files(folder)
     with ThreadPoolExecutor() as pool:  # hashing releases the GIL
-        return {path.relative_to(folder).as_posix(): digest for path, digest in zip(files, pool.map(_sha256, files), strict=True)}
+        return {
+            path.relative_to(folder).as_posix(): digest
+            for path, digest in zip(files, pool.map(_sha256, files), strict=True)
+        }
 
 
 def _verify(folder: Path, manifest: Manifest) -> None:

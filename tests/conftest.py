@@ -1,0 +1,31 @@
+"""What all tests share: no network, a workspace under tmp_path, the fakes, and the folder of the real models."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", GRADIO_ANALYTICS_ENABLED="False")
+
+ROOT = Path(__file__).parent.parent
+
+
+@pytest.fixture(autouse=True)
+def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No DESKMATE_ variable and no deskmate.toml of the machine reaches a test."""
+    for name in list(os.environ):
+        if name.startswith("DESKMATE_"):
+            monkeypatch.delenv(name)
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def models() -> Path:
+    """The embedded models, fetched once into the checkout's own workspace as `make chat` does."""
+    from finetune.model import fetch_smollm2
+    from ingest.embedded import MINILM, fetch
+
+    folder = ROOT / ".deskmate" / "models"
+    fetch(MINILM, folder)
+    fetch_smollm2(folder)
+    return folder
