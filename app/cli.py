@@ -100,6 +100,57 @@ def ask(
             print_sources(event.answer)
 
 
+@app.command("eval")
+def evaluate(
+    questions: Annotated[Path, typer.Option(help="A question set, one JSON object a line.")],
+    modes: Annotated[str, typer.Option(help="Modes to measure, separated by commas.")] = "rag-only",
+    out: Annotated[Path | None, typer.Option(help="Folder for answers and figures.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Answer a question set and measure the answers."""
+    from eval.questions import read_question_set
+    from eval.run import evaluate_modes
+
+    desk = _desk()
+    chosen = [_mode(desk, mode.strip()) for mode in modes.split(",")]
+    folder = out or desk.workspace.root / "reports" / questions.stem
+    evaluate_modes(desk, read_question_set(questions), chosen, folder, as_json)
+
+
+@app.command("eval-retrieval")
+def eval_retrieval(
+    beir: Annotated[Path | None, typer.Option(help="A folder in BEIR layout.")] = None,
+    split: Annotated[str, typer.Option(help="Which judgements of the folder.")] = "test",
+    questions: Annotated[Path | None, typer.Option(help="Or a question set, searched in the index that serves.")] = None,
+    method: Annotated[str, typer.Option(help="hybrid, dense, bm25 or all.")] = "hybrid",
+    as_json: Json = False,
+) -> None:
+    """Measure retrieval on a BEIR folder, or on a question set over the index."""
+    from eval.retrieval_report import report_beir, report_questions
+
+    if (beir is None) == (questions is None):
+        raise typer.BadParameter("give --beir DIR or --questions FILE")
+    if method not in ("hybrid", "dense", "bm25", "all"):
+        raise typer.BadParameter(f"{method!r} is none of hybrid, dense, bm25, all", param_hint="--method")
+    if beir is not None:
+        report_beir(_desk(), beir, split, method, as_json)
+    else:
+        report_questions(_desk(), _path(questions), method, as_json)
+
+
+@app.command()
+def bench(
+    what: Annotated[str, typer.Argument(help="ingest, search, generate or chunking.")],
+    data: Annotated[Path | None, typer.Option(help="Documents, or for chunking Chroma's folder.")] = None,
+    chunks: Annotated[int, typer.Option(help="Size of the index for `search`.")] = 100_000,
+    as_json: Json = False,
+) -> None:
+    """Measure speed, or the effect of the chunk size, on this machine."""
+    from eval.bench import run_bench
+
+    run_bench(_desk(), what, data, chunks, as_json)
+
+
 @app.command()
 def chat(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,

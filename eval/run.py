@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from app.answer import Answer, Mode
-from app.console import answer_json, track
+from app.console import answer_json, console, print_json, track
 from app.desk import Desk
 from eval.metrics import key_facts_met, recall_at
 from eval.questions import Question
@@ -31,6 +31,34 @@ class Scored:
     supported: float | None
     first_token_ms: float
     total_ms: float
+
+
+def evaluate_modes(desk: Desk, questions: Sequence[Question], modes: Sequence[Mode], out: Path, as_json: bool) -> None:
+    """Evaluate mode by mode and print the figures; see `evaluate`."""
+    reports = [evaluate(desk, questions, mode, out) for mode in modes]
+    if as_json:
+        print_json({"out": str(out), "modes": reports})
+        return
+    from rich.table import Table
+
+    table = Table(box=None, header_style="dim")
+    table.add_column("")
+    for report in reports:
+        table.add_column(report["mode"])
+    for name in reports[0]["all"]:
+        table.add_row(name.replace("_", " "), *(_cell(report["all"][name]) for report in reports))
+    console().print(table)
+    console().print(f"\nanswers and figures are in {out}", style="dim")
+
+
+def _cell(figure: Any) -> str:
+    match figure:
+        case {"mean": mean, "low": low, "high": high}:
+            return f"{mean:.3f} ({low:.3f} to {high:.3f})"
+        case {"p50": p50, "p95": p95}:
+            return f"{p50:.0f} (p95 {p95:.0f})"
+        case _:
+            return "–" if figure is None else str(figure)
 
 
 def evaluate(desk: Desk, questions: Sequence[Question], mode: Mode, out: Path) -> dict[str, Any]:

@@ -152,17 +152,24 @@ def _cut(
 ) -> Iterator[tuple[int, int]]:
     """Cut `text[start:end]` into pieces of at most `room` tokens, white space at their ends dropped."""
     if count(start, end) <= room:
-        pieces = [text[start:end].strip()]
-    else:
-        pieces = _split(text[start:end], room, offsets)
-    for piece in pieces:
-        start = text.index(piece, start, end)
-        yield start, start + len(piece)
-        start += len(piece)
+        yield start, end
+        return
+    first = last = start
+    for atom in _atoms(text[start:end], max(8, room // 5), offsets):
+        begin = text.index(atom, last, end)
+        if last > first and count(first, begin + len(atom)) > room:
+            yield first, last
+            first = begin
+        last = begin + len(atom)
+    yield first, last
 
 
-def _split(text: str, room: int, offsets: Offsets) -> list[str]:
-    """Split by langchain's recursive splitter, sized in the embedder's tokens."""
+def _atoms(text: str, most: int, offsets: Offsets) -> list[str]:
+    """Lines, sentences or clauses of at most `most` tokens, by langchain's recursive splitter.
+
+    They are put together again by `_cut`, which leaves no stubs: the splitter alone makes a chunk of a heading
+    before a long table, or of the last three words before a long sentence.
+    """
     # Here and not above: it takes a third of a second to import, and many documents need no cut inside a block.
     from langchain_text_splitters import RecursiveCharacterTextSplitter
 
@@ -170,7 +177,7 @@ def _split(text: str, room: int, offsets: Offsets) -> list[str]:
         separators=CUTS,
         is_separator_regex=True,
         keep_separator="end",
-        chunk_size=room,
+        chunk_size=most,
         chunk_overlap=0,
         length_function=lambda piece: max(len(offsets(piece)), len(piece) // MOST_CHARS_A_TOKEN),
     )

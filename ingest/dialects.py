@@ -15,7 +15,7 @@ _LIQUID = re.compile(
     _CODE
     + r"|\{%-?\s*raw\s*-?%\}(?P<raw>.*?)\{%-?\s*endraw\s*-?%\}"
     + r"|\{%-?\s*comment\b.*?\{%-?\s*endcomment\s*-?%\}"
-    + r"|\{%-?\s*(?P<tag>[\w-]+)(?P<arguments>.*?)-?%\}"
+    + r"|\{%-?\s*(?P<tag>[\w-]+)(?P<arguments>(?:(?!\{%).)*?)-?%\}"
     + r"|(?P<link>(?<=\]\()|(?<=\]\(<))?\{\{(?P<variable>[^{}\n]*)\}\}",
     re.DOTALL | re.MULTILINE,
 )

@@ -28,8 +28,6 @@ _BULLETS = re.compile("[\uf0b7\uf0a7\uf0d8\uf076\uf0fc\uf06e\uf0a8\uf02d]")
 
 _SPACES = re.compile(r"[^\S\n]+")
 _INNER_SPACES = re.compile(r"(?<=\S)[^\S\n]{2,}")
-_INDENTS = re.compile(r"^ +", re.MULTILINE)
-_LINE_TAILS = re.compile(r"[^\S\n]+$", re.MULTILINE)
 _BLANK_LINES = re.compile(r"\n{3,}")
 
 
@@ -53,17 +51,18 @@ def normalise(text: str, *, indents: bool = True) -> str:
         text = unicodedata.normalize("NFKC", text)
     if indents:
         text = _INNER_SPACES.sub(" ", text)
-        if not text.isascii():
-            text = "\n".join([_plain_indent(line) for line in text.split("\n")])
+        lines = text.split("\n")
+        lines = [line.rstrip() for line in lines] if text.isascii() else [_plain_indent(line) for line in lines]
     else:
-        text = _INDENTS.sub("", _SPACES.sub(" ", text))
-    return _BLANK_LINES.sub("\n\n", _LINE_TAILS.sub("", text)).strip("\n")
+        lines = [line.strip() for line in _SPACES.sub(" ", text).split("\n")]
+    return _BLANK_LINES.sub("\n\n", "\n".join(lines)).strip("\n")
 
 
 def _plain_indent(line: str) -> str:
-    """Make an indent of odd white space one of spaces."""
+    """Make an indent of odd white space one of spaces; drop white space at the end."""
+    line = line.rstrip()
     body = line.lstrip()
-    return " " * (len(line) - len(body)) + body if body else ""
+    return " " * (len(line) - len(body)) + body
 
 
 def one_line(text: str) -> str:

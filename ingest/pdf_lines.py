@@ -97,6 +97,8 @@ class _Word:
     bottom: float
     first: int
     broken: bool
+    apart: bool
+    """Whether no space of the file's own stands before it; pdfium puts one there where it sees a gap."""
 
 
 class _Reader:
@@ -119,7 +121,7 @@ class _Reader:
                     yield self._run(run, size)
                 run = []
                 continue
-            if run and not (-0.5 * size < word.left - run[-1].right < self._limit(run, size)):
+            if run and not (-0.5 * size < word.left - run[-1].right < self._limit(run, word, size)):
                 yield self._run(run, size)
                 run = []
             if run and abs(word.bottom - run[0].bottom) > 0.6 * size:

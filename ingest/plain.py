@@ -22,6 +22,8 @@ _SUBJECT = re.compile(
 )
 LONGEST_HEADING = 80
 """Characters of a line that may be a heading."""
+NARROWEST = 50
+"""Characters of the narrowest lines that are taken for wrapped ones."""
 FULL_LINE = 0.85
 """A line is wrapped if the next word would have taken it past this part of the usual width."""
 
@@ -70,7 +72,7 @@ def _quote_depth(line: str) -> int:
 def _usual_width(lines: Sequence[str]) -> int:
     """The width at which the text was wrapped: that of all but the longest few lines."""
     lengths = sorted(len(line) for line in lines if line)
-    return lengths[int(len(lengths) * 0.95)] if lengths else 0
+    return max(lengths[int(len(lengths) * 0.95)] if lengths else 0, NARROWEST)
 
 
 class _Reader:
@@ -80,6 +82,7 @@ class _Reader:
         self._lines = lines
         self._width = width
         self._at = 0
+        self._last = max((at for at, line in enumerate(lines) if line), default=0)
 
     def pieces(self) -> Iterator[Piece]:
         """All pieces of the lines."""
@@ -133,7 +136,7 @@ class _Reader:
         """The level of a line in capitals, or numbered and alone between blank lines; 0 for any other line."""
         if len(text) > LONGEST_HEADING or text[-1] in ".,;!?" or _GAP.search(text) or self._line(-1).strip():
             return 0
-        if not any(self._lines[self._at + 1 :]):  # "A. Smith" below a letter heads nothing
+        if self._at == self._last:  # "A. Smith" below a letter heads nothing
             return 0
         numbered = _NUMBERED.fullmatch(text)
         words = numbered[2] if numbered else text
@@ -156,9 +159,10 @@ class _Reader:
         """Whether the next lines of text are numbered as well, or were before: then these are items, not headings."""
         if number.count(".") >= 2 or "." in number.rstrip("."):
             return False
-        after = next((line for line in self._lines[self._at + 1 :] if line), "")
-        before = next((line for line in reversed(self._lines[: self._at]) if line), "")
-        return any((match := _NUMBERED.fullmatch(line)) and match[1].rstrip(".").isdigit() for line in (after, before))
+        after = next((at for at in range(self._at + 1, len(self._lines)) if self._lines[at]), self._at)
+        before = next((at for at in range(self._at - 1, -1, -1) if self._lines[at]), self._at)
+        near = [self._lines[at] for at in (after, before) if at != self._at]
+        return any((match := _NUMBERED.fullmatch(line)) and match[1].rstrip(".").isdigit() for line in near)
 
     def _paragraph_lines(self) -> list[str]:
         """The lines up to the next blank line, rule or underlined heading."""

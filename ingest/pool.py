@@ -36,10 +36,12 @@ FILES_A_WORKER = 2000
 """Files after which a worker is replaced, so that what libraries leak does not pile up."""
 LOOK_AHEAD = 2
 """Files per worker that are under way or done and not yet taken."""
+ASK_AFTER = 1.0
+"""Seconds without a result after which the pool is asked whether it still works."""
 LONGEST_REASON = 300
 """Characters of a reason."""
 START_ATTEMPTS = 3
-"""How often a pool that broke is started again before the files in it are given up."""
+"""How many pools may break one after the other, without any file done, before the rest is given up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,40 +89,60 @@ def parse_files(
         One outcome for each pair.
     """
     waiting: Iterator[tuple[Key, Path]] = iter(paths)
-    for _ in range(START_ATTEMPTS):
+    failures = 0
+    while failures < START_ATTEMPTS:
         first = next(waiting, None)
         if first is None:
             return
-        unfinished = yield from _run(chain([first], waiting), settings, parser)
+        finished, unfinished = yield from _run(chain([first], waiting), settings, parser)
         waiting = chain(unfinished, waiting)
+        failures = 1 if finished else failures + 1
     for key, path in waiting:
         yield _given_up(key, path, "no parsing process could be kept running; is there enough memory?")
 
 
 def _run(
     paths: Iterator[tuple[Key, Path]], settings: IngestSettings, parser: Parser
-) -> Generator[ParseOutcome[Key], None, list[tuple[Key, Path]]]:
-    """Parse files in one pool until none is left or the pool breaks; return the files that were in it then."""
+) -> Generator[ParseOutcome[Key], None, tuple[int, list[tuple[Key, Path]]]]:
+    """Parse files in one pool until none is left or the pool breaks; return how many were done, and those not.
+
+    A worker that dies while it has no file, as in its own start, breaks Pebble's pool. Files that are given to it in
+    that moment are never heard of again, so it is asked now and then whether it still works.
+    """
     pool = ProcessPool(settings.workers, FILES_A_WORKER, _limit, (settings.parse_memory_mb,), _context())
     running: dict[Future[_Result], tuple[Key, Path]] = {}
+    finished = 0
     try:
         while True:
             for key, path in islice(paths, LOOK_AHEAD * settings.workers - len(running)):
-                future: Future[_Result] = pool.schedule(
-                    _read_and_parse, (path, settings, parser), timeout=settings.parse_seconds
-                )
+                future = _schedule(pool, path, settings, parser)
                 running[future] = (key, path)
             if not running:
-                return []
-            done, _ = wait(running, return_when=FIRST_COMPLETED)
+                return finished, []
+            done, _ = wait(running, ASK_AFTER, return_when=FIRST_COMPLETED)
+            broken = not done and not pool.active
             for future in done:
                 if isinstance(future.exception(), BrokenProcessPool):
-                    return list(running.values())
+                    broken = True
+                    continue
                 key, path = running.pop(future)
+                finished += 1
                 yield _outcome(key, path, future, settings)
+            if broken:
+                return finished, list(running.values())
     finally:
         pool.stop()  # type: ignore[no-untyped-call]
         pool.join()
+
+
+def _schedule(pool: ProcessPool, path: Path, settings: IngestSettings, parser: Parser) -> Future[_Result]:
+    """Give a file to the pool; to one that broke a moment ago as well, so that every file is in the books."""
+    try:
+        return pool.schedule(_read_and_parse, (path, settings, parser), timeout=settings.parse_seconds)
+    except RuntimeError as error:
+        refused: Future[_Result] = Future()
+        refused.set_exception(BrokenProcessPool(str(error)))
+        return refused
 
 
 def _context() -> BaseContext:
@@ -213,10 +235,11 @@ def _read(path: Path, settings: IngestSettings) -> tuple[bytes | None, str, int]
         OSError: it cannot be read.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    found = os.fstat(descriptor)
+    if not stat.S_ISREG(found.st_mode):
+        os.close(descriptor)
+        raise DeskmateError("it is not a plain file")
     with open(descriptor, "rb") as file:
-        found = os.fstat(descriptor)
-        if not stat.S_ISREG(found.st_mode):
-            raise DeskmateError("it is not a plain file")
         if found.st_size > settings.max_file_mb * 2**20:
             return None, hashlib.file_digest(file, "sha256").hexdigest(), found.st_size
         data = file.read()

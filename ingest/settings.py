@@ -9,7 +9,7 @@ class IngestSettings(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     chunk_tokens: int = Field(
-        200, ge=32, le=4096, description="Most tokens of a chunk's own text (never more than the embedder reads)."
+        192, ge=32, le=4096, description="Most tokens of a chunk's own text (never more than the embedder reads)."
     )
     parse_seconds: float = Field(60.0, gt=0, description="Wall-clock seconds one file may take to parse.")
     parse_memory_mb: int = Field(2048, ge=256, description="Memory one parsing process may take, in MiB.")

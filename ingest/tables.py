@@ -93,16 +93,10 @@ def grid_pieces(grid: Sequence[Row], level: int = 2, bold: Bold | None = None) -
         end = start
         while end < len(rows) and any(rows[end]):
             end += 1
-        inside = range(start, end)
-        region = _Region(
-            rows[start:end],
-            header,
-            level,
-            Bold(
-                frozenset(at - start for at in bold.headers if at in inside),
-                frozenset(at - start for at in bold.labels if at in inside),
-            ),
+        here = Bold(
+            *(frozenset(at - start for at in kind if start <= at < end) for kind in (bold.headers, bold.labels))
         )
+        region = _Region(rows[start:end], header, level, here, any(map(any, rows[end:])))
         yield from region.pieces()
         header = region.header
         start = end
@@ -125,14 +119,18 @@ def _filled(row: Row) -> list[str]:
 
 
 class _Region:
-    """Rows without a blank one among them. `header` is in force, taken over from above until there is another."""
+    """Rows without a blank one among them; `followed` by more of them, or not.
 
-    def __init__(self, rows: list[list[str]], header: list[str], level: int, bold: Bold) -> None:
+    `header` is in force, taken over from above until there is another.
+    """
+
+    def __init__(self, rows: list[list[str]], header: list[str], level: int, bold: Bold, followed: bool) -> None:
         width = max(map(len, rows))
         self.header = header if 2 < len(header) >= width > 2 else []
         self._rows = rows
         self._level = level
         self._bold = bold
+        self._followed = followed
 
     def pieces(self) -> Iterator[Piece]:
         """Titles, then the table, with section headings in between."""
@@ -141,7 +139,8 @@ class _Region:
         at = 0
         while at < len(rows) and len(_filled(rows[at])) == 1 and not (self.header and len(rows) == 1):
             text = _filled(rows[at])[0]
-            titled = table and len(text) <= LONGEST_SECTION and text[-1] not in ".;,"
+            above = table or (at == 0 and self._followed)
+            titled = above and len(text) <= LONGEST_SECTION and text[-1] not in ".;,"
             yield Piece(BlockKind.HEADING if titled else BlockKind.PARAGRAPH, text, self._level if titled else 0)
             at += 1
         if at == len(rows):

@@ -189,7 +189,7 @@ def test_load_checks_the_model_and_chooses_the_first():
 
 def test_a_server_without_a_list_of_models():
     client(Server(GOOD, list_status=404)).load()
-    with pytest.raises(DeskmateError, match="lists no model; set chat.server_model"):
+    with pytest.raises(DeskmateError, match=r"lists no model; set chat\.server_model"):
         client(Server(GOOD, list_status=404), model="").load()
     with pytest.raises(DeskmateError, match="refuses the API key"):
         client(Server(GOOD, list_status=401)).load()
@@ -197,7 +197,7 @@ def test_a_server_without_a_list_of_models():
 
 def test_an_address_that_leads_to_a_web_page():
     transport = httpx.MockTransport(lambda request: httpx.Response(200, text="<html>"))
-    with pytest.raises(DeskmateError, match="no list of models; set chat.server"):
+    with pytest.raises(DeskmateError, match=r"no list of models; set chat\.server"):
         OpenAIModel("http://desk.test", "m", SecretStr(""), transport=transport).load()
 
 

@@ -4,6 +4,7 @@ import json
 import threading
 
 import pytest
+from tiny_models import byte_tokenizer, mistral_tokenizer, tiny_base, tiny_model
 
 from app.decode import DRAFT_TOKENS, Decoder, Lookup, Written, common_prefix
 from app.local import LocalModel, Pieces
@@ -11,7 +12,6 @@ from finetune.model import load_base, pick_base
 from finetune.settings import ModelSettings
 from finetune.template import encode
 from ingest.errors import DeskmateError
-from tiny_models import byte_tokenizer, mistral_tokenizer, tiny_base, tiny_model
 
 HEAD = "Answer the employee's question. "
 QUESTIONS = [

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from tiny_models import byte_tokenizer, mistral_tokenizer, tiny_model
 
 from finetune import model as model_module
 from finetune.model import MISTRAL_7B, Base, load_base, pick_base
@@ -12,7 +13,6 @@ from finetune.settings import ModelSettings
 from finetune.template import CHATML, MISTRAL, Turn, adopt_template, encode, encode_completion, render, stop_ids
 from ingest.embedded import SMOLLM2
 from ingest.errors import DeskmateError
-from tiny_models import byte_tokenizer, mistral_tokenizer, tiny_model
 
 CHAT = [
     Turn(role="user", content="How much leave?"),
@@ -38,7 +38,6 @@ def cache(tmp_path, monkeypatch):
     import huggingface_hub.constants
 
     monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
-    monkeypatch.setattr(huggingface_hub._snapshot_download.constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     return tmp_path / "hub"
 
 
@@ -251,15 +250,17 @@ def test_templates_that_would_mislead_are_refused(template, message):
 
 @pytest.mark.slow
 def test_smollm2_reads_text_as_it_was_trained_to(models):
-    """The digest is llama.cpp's for SmolLM's tokenizer (convert_hf_to_gguf.py, `smollm`); see also `_repair_tokenizer`."""
+    """The digest is llama.cpp's for the tokenizer that it calls smollm (convert_hf_to_gguf.py)."""
     import hashlib
 
     loaded = load_base(pick_base(ModelSettings(base=SMOLLM2.name)), models)
     text = (
-        "\n \n\n \n\n\n \t \t\t \t\n  \n   \n    \n     \n🚀 (normal) 😶‍🌫️ (multiple emojis concatenated) ✅ 🦙🦙 3 33 333 3333 "
-        "33333 333333 3333333 33333333 3.3 3..3 3...3 កាន់តែពិសេសអាច😁 ?我想在apple工作1314151天～ ------======= нещо на Български "
-        "''''''```````\"\"\"\"......!!!!!!?????? I've been 'told he's there, 'RE you sure? 'M not sure I'll make it, "
-        "'D you like some tea? We'Ve a'lL"
+        "\n \n\n \n\n\n \t \t\t \t\n  \n   \n    \n     \n🚀 (normal) 😶\u200d🌫️ "
+        "(multiple emojis concatenated) ✅ 🦙🦙"
+        " 3 33 333 3333 33333 333333 3333333 33333333 3.3 3..3 3...3 "
+        "កាន់តែពិសេសអាច😁 ?我想在apple工作1314151天～ "
+        "------======= нещо на Български ''''''```````\"\"\"\"......!!!!!!?????? "
+        "I've been 'told he's there, 'RE you sure? 'M not sure I'll make it, 'D you like some tea? We'Ve a'lL"
     )
     digest = hashlib.sha256(str(loaded.tokenizer.encode(text)).encode()).hexdigest()
 

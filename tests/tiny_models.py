@@ -54,9 +54,8 @@ def tiny_model(vocab, seed=0, context=512, family="llama", width=16):
     from transformers import LlamaConfig, LlamaForCausalLM, MistralConfig, MistralForCausalLM
 
     torch.manual_seed(seed)
-    kind, config_kind = {"llama": (LlamaForCausalLM, LlamaConfig), "mistral": (MistralForCausalLM, MistralConfig)}[
-        family
-    ]
+    kinds = {"llama": (LlamaForCausalLM, LlamaConfig), "mistral": (MistralForCausalLM, MistralConfig)}
+    kind, config_kind = kinds[family]
     config = config_kind(
         vocab_size=vocab,
         hidden_size=width,

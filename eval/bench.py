@@ -1,0 +1,57 @@
+"""`deskmate bench`: how fast ingesting, searching and answering are here, each against its alternative in one run."""
+
+from pathlib import Path
+
+from app.console import console, print_json
+from app.desk import Desk
+from ingest.errors import DeskmateError
+
+SIZES = (64, 96, 128, 160, 192, 224)
+"""Chunk sizes of the curve, in the embedder's tokens."""
+
+
+def run_bench(desk: Desk, what: str, data: Path | None, chunks: int, as_json: bool) -> None:
+    """Run one benchmark and print its figures.
+
+    Raises:
+        DeskmateError: an unknown benchmark, or one without the data it needs.
+    """
+    match what:
+        case "chunking":
+            from eval.chunking_bench import bench_chunking
+
+            folder = _needed(data, "Chroma's chunking evaluation (corpora/, questions_df.csv)")
+            rows = [row.as_json() for row in bench_chunking(folder, SIZES, "hybrid", desk.embedder, desk.workspace)]
+        case "search":
+            from eval.search_bench import bench_search
+
+            rows = [bench_search(chunks)]
+        case "ingest":
+            from eval.ingest_bench import bench_ingest
+
+            rows = bench_ingest(desk, _needed(data, "documents"))
+        case "generate":
+            from eval.generate_bench import bench_generate
+
+            rows = bench_generate(desk)
+        case _:
+            raise DeskmateError(f"there is no benchmark {what!r}; choose ingest, search, generate or chunking")
+    if as_json:
+        print_json({"bench": what, "rows": rows})
+        return
+    from rich.table import Table
+
+    table = Table(box=None, header_style="dim")
+    for name in rows[0]:
+        table.add_column(name, justify="right")
+    for row in rows:
+        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
+    console().print(table)
+
+
+def _needed(data: Path | None, what: str) -> Path:
+    if data is None:
+        raise DeskmateError(f"this benchmark needs --data FOLDER with {what}")
+    if not data.is_dir():
+        raise DeskmateError(f"there is no folder {data}")
+    return data
