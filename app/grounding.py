@@ -44,7 +44,7 @@ class Sentence:
 
     text: str
     supported: bool
-    citations: tuple[int, ...] = ()
+    citations: tuple[Citation, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,11 +87,10 @@ def ground(answer: str, passages: Sequence[Chunk], voice: Voice) -> Grounded:
         raw = answer[start:end]
         plain = _MARKER.sub("", raw).strip()
         cited = _supporters(plain, sources, {int(n) for n in _MARKER.findall(raw)})
-        for n in cited:
-            citation = _quote(n, plain, sources[n - 1].chunk)
-            citations.setdefault((n, citation.start, citation.end), citation)
+        quotes = tuple(_quote(n, plain, sources[n - 1].chunk) for n in cited)
+        citations.update({(quote.n, quote.start, quote.end): quote for quote in quotes})
         marked = _mark(plain, "".join(voice.cite(n) for n in cited))
-        sentences.append(Sentence(marked, bool(cited) or not _claims(plain), tuple(cited)))
+        sentences.append(Sentence(marked, bool(cited) or not _claims(plain), quotes))
         out += [answer[position:start], marked]
         position = end
     return Grounded("".join(out).strip(), tuple(sentences), tuple(citations.values()))

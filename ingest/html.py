@@ -21,6 +21,7 @@ _BLOCK_NAMES = (
 )
 _BLOCKS = frozenset(_BLOCK_NAMES.split())
 _SPACE = re.compile(r"[ \t\r\n\f\xa0]+")
+_BULLET = re.compile(r"\s*[•·▪◦§‣]\s*(?=\S)")
 _BULLET_LINE = re.compile(r"\s*(?:[-*•·–]|\(?\d{1,3}[.)])\s+\S")
 _FILE_NAME = re.compile(r"\S+\.(?:png|jpe?g|gif|svg|webp|bmp|tiff?|emf|wmf)", re.IGNORECASE)
 WIDEST_SPAN = 100
@@ -52,11 +53,27 @@ def _soup(source: str) -> BeautifulSoup:
 def _pieces(soup: BeautifulSoup) -> Iterator[Piece]:
     content = clean(soup)
     try:
-        yield from list(_Walker().walk(content))
+        yield from _merge_items(list(_Walker().walk(content)))
     except RecursionError:
         # Thousands of tags that were never closed: the structure is lost, the words are not.
         for line in content.get_text("\n").split("\n"):
             yield Piece(BlockKind.PARAGRAPH, line)
+
+
+def _merge_items(pieces: list[Piece]) -> Iterator[Piece]:
+    """Make lists of paragraphs that begin with a bullet, one after the other, as Word and mail programs write them."""
+    items: list[str] = []
+    for piece in pieces:
+        bullet = _BULLET.match(piece.text) if piece.kind is BlockKind.PARAGRAPH else None
+        if bullet:
+            items.append("- " + piece.text[bullet.end() :])
+            continue
+        if items:
+            yield Piece(BlockKind.LIST, "\n".join(items))
+            items = []
+        yield piece
+    if items:
+        yield Piece(BlockKind.LIST, "\n".join(items))
 
 
 class _Walker:
@@ -91,9 +108,11 @@ class _Walker:
         elif name == "table":
             yield from self._table(tag)
         elif name == "summary":
-            yield Piece(BlockKind.HEADING, _text(tag), min(self._level + 1, 6))
+            yield Piece(BlockKind.HEADING, _text(tag), min(max(self._level, 1) + 1, 6))
+        elif name == "p" and "MsoTitle" in (tag.get("class") or ()):
+            yield Piece(BlockKind.HEADING, _text(tag), 1)
         elif name == "p" and (bold := _bold_line(tag)):
-            yield Piece(BlockKind.HEADING, bold, min(self._level + 1, 6))
+            yield Piece(BlockKind.HEADING, bold, min(max(self._level, 1) + 1, 6))
         else:
             yield from self.walk(tag)
 

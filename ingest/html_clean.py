@@ -19,10 +19,10 @@ _NEVER = _NEVER_READ.split()
 _ROLES = "navigation banner contentinfo search complementary menu menubar toolbar tooltip dialog "
 _CLUTTER_ROLES = frozenset(_ROLES.split())
 _NAMES = (
-    "breadcrumb breadcrumbs breadcrumb-section breadcrumbs-section navheader navfooter navbar nav-bar toc toc- "
+    "breadcrumb breadcrumbs breadcrumb-section breadcrumbs-section navheader navfooter navbar nav-bar toc toc-"
     "macro table-of-contents tableofcontents skip-link skiplink skip-to-content pagination pager cookie cookies "
     "cookie-banner cookie-consent cookie-notice site-header site-footer page-footer site-nav site-navigation "
-    "sidebar-nav related-links related-pages share-buttons social-share print-hidden noprint feedback-widget mw- "
+    "sidebar-nav related-links related-pages share-buttons social-share print-hidden noprint feedback-widget mw-"
     "editsection "
 )
 _CLUTTER_NAMES = frozenset(_NAMES.split())

@@ -73,7 +73,7 @@ class _Walker:
                     self._level = int(token.tag[1])
                     yield Piece(BlockKind.HEADING, self._inline_of_next(), self._level)
                 case "paragraph_open" if self._acts_as_heading():
-                    yield Piece(BlockKind.HEADING, self._inline_of_next(), min(self._level + 1, 6))
+                    yield Piece(BlockKind.HEADING, self._inline_of_next(), min(max(self._level, 1) + 1, 6))
                 case "paragraph_open":
                     yield Piece(BlockKind.PARAGRAPH, self._inline_of_next())
                 case "bullet_list_open" | "ordered_list_open":

@@ -6,7 +6,18 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from ingest.errors import DeskmateError
-from ingest.pdf_layout import SENTENCE_END, Blob, Measures, Row, as_tables, join_lines, measure, rows, without_leaders
+from ingest.pdf_layout import (
+    SENTENCE_END,
+    Blob,
+    Hyphens,
+    Measures,
+    Row,
+    as_tables,
+    join_lines,
+    measure,
+    rows,
+    without_leaders,
+)
 from ingest.pdf_lines import Page, Run, read_pages
 from ingest.pieces import Draft, Piece, join_cells
 from ingest.records import BlockKind
@@ -24,7 +35,7 @@ _NUMBERED_HEADING = re.compile(
 _LEADERS = re.compile(r"(?:\.{4,}|(?:\. ){4,})\s*\w{0,6}$")
 _BAD_TITLE = re.compile(
     r"untitled.*|microsoft (?:word|powerpoint|excel) - .*|\(?(?:anonymous|unspecified)\)?|document\d*|slide \d+"
-    r"|.*\.(?:docx?|pptx?|xlsx?|pdf|indd|tmp|rtf)",
+    r"|.*\.(?:docx?|pptx?|xlsx?|pdf|html?|indd|tmp|rtf)",
     re.IGNORECASE,
 )
 LONGEST_HEADING = 140
@@ -111,9 +122,7 @@ class _Writer:
     def __init__(self, pages: Sequence[Page]) -> None:
         self.measures: Measures = measure(pages)
         self._layout = [(page, rows(page, self.measures)) for page in pages]
-        self._words = frozenset(
-            word.strip(".,;:!?()\"'“”").lower() for page in pages for run in page.runs for word in run.text.split()
-        )
+        self._hyphens = Hyphens.of(pages)
         runs = [run for page in pages for run in page.runs]
         self._all_bold = sum(len(run.text) for run in runs if run.bold) > 0.5 * sum(len(run.text) for run in runs)
         self._seen = Counter(
@@ -140,18 +149,18 @@ class _Writer:
     def _tables(self, layout: Sequence[Row], page: int) -> Iterator[Piece]:
         """Rows of cells, as many tables as they are; a single row is a line whose parts stand apart."""
         for table in as_tables(layout):
-            lines = [join_cells(join_lines(cell.runs, self._words) if cell else "" for cell in row) for row in table]
+            lines = [join_cells(join_lines(cell.runs, self._hyphens) if cell else "" for cell in row) for row in table]
             yield Piece(BlockKind.TABLE if len(lines) > 1 else BlockKind.PARAGRAPH, "\n".join(lines), 0, page)
 
     def _blob(self, blob: Blob, after: Sequence[Row], page: int) -> Iterator[Piece]:
         """A heading, or paragraphs and list items."""
-        text = join_lines(blob.runs, self._words)
+        text = join_lines(blob.runs, self._hyphens)
         if level := self._heading_level(blob, text, after):
             yield Piece(BlockKind.HEADING, text, level, page)
             return
         items: list[str] = []
         for runs in _split(blob):
-            text = join_lines(runs, self._words)
+            text = join_lines(runs, self._hyphens)
             match = _BULLET.match(text)
             if match:
                 marker = match[1] if match[1][-1] in ".)" else "-"

@@ -12,6 +12,9 @@ from itertools import pairwise
 
 from ingest.pdf_lines import Page, Run
 
+OFTEN = 0.04
+"""Share of lines that end in a hyphen from which a document was hyphenated by a program."""
+_AROUND = ".,;:!?()[]\"'“”‘’"
 SENTENCE_END = (".", "!", "?", ":", ";", '"', "”")
 
 
@@ -236,27 +239,52 @@ def _bands(runs: list[Run], gutter: float) -> list[Run]:
     return [*out, *left, *right]
 
 
-def join_lines(runs: Sequence[Run], words: frozenset[str]) -> str:
-    """The flowing text of lines. A word broken at a line's end is joined.
+@dataclass(frozen=True, slots=True)
+class Hyphens:
+    """What tells a word broken at the end of a line from one with a hyphen of its own ("thirty-" / "first").
 
-    Args:
-        runs: the lines.
-        words: the document's words in small letters; they tell a broken word from one with a hyphen of its own.
+    `words` are the document's words in small letters. `broken` says whether so many of its lines end in a hyphen that
+    it was hyphenated by a program.
     """
+
+    words: frozenset[str]
+    broken: bool
+
+    @classmethod
+    def of(cls, pages: Sequence[Page]) -> "Hyphens":
+        """Learn a document's words and ways."""
+        runs = [run for page in pages for run in page.runs]
+        words = (word.strip(_AROUND).lower() for run in runs for word in run.text.split())
+        long = [run for run in runs if len(run.text) > 20]
+        ends = sum(1 for run in long if _ends_in_hyphen(run))
+        return cls(frozenset(words), ends >= OFTEN * len(long))
+
+    def keeps(self, head: str, tail: str) -> bool:
+        """Whether the two parts of a word at a line's end keep the hyphen between them."""
+        head, tail = head.strip(_AROUND).lower(), tail.strip(_AROUND).lower()
+        if head + tail in self.words:
+            return False
+        return f"{head}-{tail}" in self.words or not self.broken
+
+
+def _ends_in_hyphen(run: Run) -> bool:
+    return run.broken or (len(run.text) > 1 and run.text[-1] in "-‐" and run.text[-2].isalpha())
+
+
+def join_lines(runs: Sequence[Run], hyphens: Hyphens) -> str:
+    """The flowing text of lines. A word broken at a line's end is joined."""
     text = ""
     for run, after in zip(runs, [*runs[1:], None], strict=True):
         text += run.text
         if after is None:
             break
-        broken = run.broken or (len(text) > 1 and text[-1] in "-‐" and text[-2].isalpha())
+        broken = _ends_in_hyphen(run)
         if not broken or not after.text[:1].islower():
             text += "-" if run.broken else ""
             text += "" if broken else " "
             continue
         text = text.removesuffix("-").removesuffix("‐")
-        head = text.rsplit(" ", 1)[-1].strip("(\"'“").lower()
-        tail = after.text.split(" ", 1)[0].strip(".,;:)\"'”!?").lower()
-        if head + tail not in words and f"{head}-{tail}" in words:
+        if hyphens.keeps(text.rsplit(" ", 1)[-1], after.text.split(" ", 1)[0]):
             text += "-"
     return text
 

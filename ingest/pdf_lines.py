@@ -7,6 +7,7 @@ import ctypes
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 import pypdfium2  # noqa: TID253  this is the leaf that wraps it
 from pypdfium2 import raw  # noqa: TID253
@@ -16,8 +17,13 @@ from ingest.settings import IngestSettings
 
 WIDE_GAP = 1.0
 """Space between two words, in font sizes, that parts columns or cells."""
-_HYPHENS = frozenset("\x02\ufffe\xad")
+MARKER_GAP = 4.0
+"""The same after a bullet or a number."""
+MOST_MADE = 0.25
+"""Share of words without a space of their own before them up to which a page is taken to have its own spaces."""
+_BREAKS = frozenset("\x02\ufffe")
 """What pdfium gives for the hyphen of a word broken at the end of a line."""
+_HYPHENS = _BREAKS | {"\xad"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,62 +119,93 @@ class _Reader:
 
     def runs(self) -> Iterator[Run]:
         """The page's runs."""
-        run: list[_Word] = []
-        size = 0.0
-        for word in self._words():
-            if word is None:
-                if run:
+        lines = list(self._lines())
+        words = [word for line in lines for word in line]
+        own_spaces = sum(word.apart for word in words) < MOST_MADE * len(words)
+        for line in lines:
+            narrow = self._narrow_gap(line) if own_spaces else WIDE_GAP
+            run = [line[0]]
+            size = self._size(line[0].first)
+            for word in line[1:]:
+                gap = word.left - run[-1].right
+                limit = size * (MARKER_GAP if self._is_marker(run) else narrow if word.apart else WIDE_GAP)
+                if not -0.5 * size < gap < limit or abs(word.bottom - run[0].bottom) > 0.6 * size:
                     yield self._run(run, size)
-                run = []
-                continue
-            if run and not (-0.5 * size < word.left - run[-1].right < self._limit(run, word, size)):
-                yield self._run(run, size)
-                run = []
-            if run and abs(word.bottom - run[0].bottom) > 0.6 * size:
-                yield self._run(run, size)
-                run = []
-            if not run:
-                size = self._size(word.first)
-            run.append(word)
-        if run:
+                    run = []
+                    size = self._size(word.first)
+                run.append(word)
             yield self._run(run, size)
 
+    def _narrow_gap(self, line: list[_Word]) -> float:
+        """How wide a gap parts cells, in font sizes, where the file has spaces of its own between words but none here.
+
+        In a line with a wide gap, which is a row of a table, any gap does. In a line without any space of its own,
+        narrow gaps are spaces after all: some programs leave them out with some fonts.
+        """
+        size = self._size(line[0].first)
+        gaps = [(after.left - word.right) / size for word, after in pairwise(line)]
+        if max(gaps, default=0) > WIDE_GAP:
+            return 0.2
+        spaced = any(not word.apart for word in line[1:])
+        return 0.4 if spaced or max(gaps, default=0) > 0.6 else WIDE_GAP
+
     @staticmethod
-    def _limit(run: list[_Word], size: float) -> float:
-        """The widest space after a run that still belongs to it; a bullet or number stands farther from its text."""
+    def _is_marker(run: list[_Word]) -> bool:
+        """Whether a run is only a bullet or number, which stands farther from the text that belongs to it."""
         text = run[0].text
-        alone = len(run) == 1 and ((len(text) == 1 and not text.isalpha()) or (len(text) <= 4 and text[-1] in ".)"))
-        return (4.0 if alone else WIDE_GAP) * max(size, 1.0)
+        sign = len(text) == 1 and not text.isalpha()
+        return len(run) == 1 and (sign or (len(text) <= 4 and text[-1] in ".)"))
+
+    def _lines(self) -> Iterator[list[_Word]]:
+        """The words of each line that pdfium sees."""
+        line: list[_Word] = []
+        for word in self._words():
+            if word is not None:
+                line.append(word)
+            elif line:
+                yield line
+                line = []
+        if line:
+            yield line
 
     def _words(self) -> Iterator[_Word | None]:
         """Words, and None where pdfium ends a line."""
         start = -1
+        apart = False
         letters: list[str] = []
         for index in range(self._count + 1):
             letter = self._letter(index) if index < self._count else "\n"
             if letter.isspace():
                 if letters:
-                    yield self._word(start, index - 1, letters)
+                    yield self._word(start, index - 1, letters, apart)
+                    apart = letter == " " and raw.FPDFText_IsGenerated(self._page, index) == 1
+                elif letter == " " and raw.FPDFText_IsGenerated(self._page, index) != 1:
+                    apart = False
                 letters = []
                 if letter in "\r\n":
+                    apart = False
                     yield None
             else:
                 if not letters:
                     start = index
                 letters.append(letter)
+                if letter in _BREAKS:  # pdfium puts no line end after it
+                    yield self._word(start, index, letters, apart)
+                    yield None
+                    letters, apart = [], False
 
     def _letter(self, index: int) -> str:
         code = raw.FPDFText_GetUnicode(self._page, index)
         return chr(code) if 0 < code < 0x110000 else "\ufffd"
 
-    def _word(self, first: int, last: int, letters: list[str]) -> _Word:
+    def _word(self, first: int, last: int, letters: list[str], apart: bool) -> _Word:
         broken = letters[-1] in _HYPHENS
         # Beyond the Basic Multilingual Plane pdfium gives the two halves of a surrogate pair.
         text = "".join(letter for letter in letters if letter not in _HYPHENS)
         text = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         left, _, bottom = self._place(first)
         _, right, _ = self._place(last)
-        return _Word(text, left, max(right, left), bottom, first, broken)
+        return _Word(text, left, max(right, left), bottom, first, broken, apart)
 
     def _place(self, index: int) -> tuple[float, float, float]:
         """Left and right edge of a character, and its baseline."""

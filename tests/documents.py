@@ -28,8 +28,8 @@ def pdf(pages: Sequence[Sequence[Line]], title: str = "", encrypt: bool = False)
         objects.append(b"<</Length %d>>stream\n%bendstream" % (len(content), content))
         kids.append(len(objects) + 1)
         objects.append(
-            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Resources<</Font<</F1 3 0 R/F2 4 0 R>>>>/Contents %d 0 R>>"
-            % len(objects)
+            b"<</Type/Page/Parent 2 0 R/MediaBox[0 0 595 842]/Contents %d 0 R"
+            b"/Resources<</Font<</F1 3 0 R/F2 4 0 R>>>>>>" % len(objects)
         )
     objects[0] = b"<</Type/Catalog/Pages 2 0 R>>"
     objects[1] = b"<</Type/Pages/Count %d/Kids[%b]>>" % (len(kids), b" ".join(b"%d 0 R" % kid for kid in kids))
@@ -70,7 +70,10 @@ def docx(body: str, prolog: str = "", extra: Mapping[str, bytes] | None = None) 
         '<w:lvl w:ilvl="1"><w:start w:val="1"/><w:numFmt w:val="decimal"/><w:lvlText w:val="%1.%2"/></w:lvl>'
     )
     bullets = '<w:lvl w:ilvl="0"><w:start w:val="1"/><w:numFmt w:val="bullet"/><w:lvlText w:val="o"/></w:lvl>'
-    heading = '<w:style w:type="paragraph" w:styleId="H{0}"><w:name w:val="heading {0}"/><w:pPr><w:numPr>{1}</w:numPr></w:pPr></w:style>'
+    heading = (
+        '<w:style w:type="paragraph" w:styleId="H{0}"><w:name w:val="heading {0}"/>'
+        "<w:pPr><w:numPr>{1}</w:numPr></w:pPr></w:style>"
+    )
     parts = {
         "[Content_Types].xml": (
             '<Types xmlns="http://schemas.openxmlformats.org/package/2006/content-types">'
