@@ -175,8 +175,11 @@ class Answerer:
         else:
             shown = passages if retrieves else None
             text, usage = yield from self._generate(question, shown, history, clock, cancel)
-            grounded = ground(text, passages, self._voice) if retrieves else _unchecked(text)
             refused = self._voice.is_refusal(text)
+            if refused:
+                grounded = self._decline()
+            else:
+                grounded = ground(text, passages, self._voice) if retrieves else _unchecked(text)
         yield Finished(
             Answer(
                 question=question,

@@ -1,6 +1,8 @@
 """Question files in, result files out. A file appears whole; a run that was stopped goes on where it stopped."""
 
 import json
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,7 +12,8 @@ from app.console import answer_json, search_json, track
 from app.desk import Desk
 from ingest.errors import DeskmateError
 from ingest.jsonl import read_jsonl
-from ingest.workspace import fsync_file, fsync_folder
+from ingest.workspace import explain_disk_error, fsync_file, fsync_folder, write_atomic
+from retrieval.search import check_question
 
 SEARCH_BATCH = 64
 
@@ -27,7 +30,8 @@ def read_questions(path: Path) -> list[Asked]:
     """Read `{"id", "question", …}` lines.
 
     Raises:
-        DeskmateError: no such file, broken JSON, a missing or repeated id, no questions; with file and line.
+        DeskmateError: no such file, broken JSON, a missing or repeated id, what is no question, or none at all; with
+            file and line.
     """
     questions: dict[str, Asked] = {}
     for number, data in read_jsonl(path):
@@ -35,23 +39,29 @@ def read_questions(path: Path) -> list[Asked]:
             raise DeskmateError(f'{path}:{number}: a question needs "id" and "question", both text')
         if data["id"] in questions:
             raise DeskmateError(f"{path}:{number}: the id {data['id']!r} has been used before")
+        try:
+            check_question(data["question"])
+        except DeskmateError as error:
+            raise DeskmateError(f"{path}:{number}: {error}") from None
         questions[data["id"]] = Asked(data["id"], data["question"])
     if not questions:
         raise DeskmateError(f"{path} holds no question")
     return list(questions.values())
 
 
-def search_batch(desk: Desk, questions: Path, out: Path, k: int, groups: frozenset[str]) -> int:
+def search_batch(desk: Desk, questions: Path, out: Path, k: int | None, groups: frozenset[str]) -> int:
     """Search for every question; one line each, in their order. Returns the number of lines."""
     asked = read_questions(questions)
     partial = _partial(out)
-    with open(partial, "w", encoding="utf-8") as file:
-        for first in track(range(0, len(asked), SEARCH_BATCH), "Searching"):
-            batch = asked[first : first + SEARCH_BATCH]
-            results = desk.searcher.search_batch([one.question for one in batch], k=k, groups=groups)
-            for one, result in zip(batch, results, strict=True):
-                file.write(json.dumps({"id": one.id, **search_json(result)}, ensure_ascii=False) + "\n")
-    _publish(partial, out)
+    with _writing(out):
+        with open(partial, "wb") as file:
+            for first in track(range(0, len(asked), SEARCH_BATCH), "Searching"):
+                batch = asked[first : first + SEARCH_BATCH]
+                results = desk.searcher.search_batch([one.question for one in batch], k=k, groups=groups)
+                file.write(_lines({"id": a.id, **search_json(r)} for a, r in zip(batch, results, strict=True)))
+        fsync_file(partial)
+        partial.replace(out)
+        fsync_folder(out.parent)
     return len(asked)
 
 
@@ -60,40 +70,55 @@ def ask_batch(desk: Desk, questions: Path, out: Path, mode: Mode, groups: frozen
     asked = read_questions(questions)
     desk.model.load()
     partial = _partial(out)
-    done = _resume(partial, desk, mode)
-    with open(partial, "w", encoding="utf-8") as file:
-        for one in track(asked, "Answering"):
-            line = done.get(one.id)
-            if line is None or line["question"] != one.question:
-                line = {"id": one.id, **answer_json(desk.answer(one.question, mode=mode, groups=groups))}
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            file.flush()
-    _publish(partial, out)
+    run = {
+        "mode": mode,
+        "groups": sorted(groups),
+        "model": desk.model.name,
+        "generation": desk.store.current_name(),
+        "settings": desk.settings.model_dump(mode="json", include={"retrieval", "model", "chat"}),
+    }
+    with _writing(out):
+        done = _resume(partial, run)
+        write_atomic(partial, _lines([run, *done.values()]))
+        with open(partial, "ab") as file:
+            for one in track(asked, "Answering"):
+                if one.id not in done or done[one.id]["question"] != one.question:
+                    answer = desk.answer(one.question, mode=mode, groups=groups)
+                    done[one.id] = {"id": one.id, **answer_json(answer)}
+                    file.write(_lines([done[one.id]]))
+                    file.flush()
+        write_atomic(out, _lines(done[one.id] for one in asked))
+        partial.unlink()
     return len(asked)
 
 
-def _resume(partial: Path, desk: Desk, mode: Mode) -> dict[str, dict[str, Any]]:
-    """The answers that a stopped run left, as far as the same model gave them from the same generation."""
+def _resume(partial: Path, run: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The answers that a stopped run left, if it was this one: its first line says what it was to do and with what."""
     if not partial.exists():
         return {}
-    done = {}
-    for line in partial.read_text("utf-8").splitlines():
+    found = []
+    for line in partial.read_bytes().split(b"\n"):
         try:
-            data = json.loads(line)
+            found.append(json.loads(line))
         except ValueError:
             break  # the line that was being written when the run stopped
-        if (data["mode"], data["model"], data["generation"]) == (mode, desk.model.name, desk.store.current_name()):
-            done[data["id"]] = data
-    return done
+    return {data["id"]: data for data in found[1:]} if found[:1] == [run] else {}
+
+
+def _lines(values: Iterable[dict[str, Any]]) -> bytes:
+    return "".join(json.dumps(value, ensure_ascii=False) + "\n" for value in values).encode()
+
+
+@contextmanager
+def _writing(out: Path) -> Iterator[None]:
+    """Say what is wrong when the disk refuses."""
+    try:
+        yield
+    except OSError as error:
+        raise explain_disk_error(error, f"writing {out}") from error
 
 
 def _partial(out: Path) -> Path:
     if not out.parent.is_dir():
         raise DeskmateError(f"there is no folder {out.parent} to write {out.name} to; make it first")
     return out.with_name(f"{out.name}.partial")
-
-
-def _publish(partial: Path, out: Path) -> None:
-    fsync_file(partial)
-    partial.replace(out)
-    fsync_folder(out.parent)

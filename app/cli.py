@@ -1,9 +1,9 @@
-"""The command line. It alone turns DeskmateError into one line and an exit code, and it alone imports `eval`, lazily."""
+"""The command line. It alone turns a DeskmateError into one line and an exit code, and alone imports `eval`, lazily."""
 
 import os
 import sys
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -31,10 +31,12 @@ def ingest(
     """Bring the index up to date with documents: new, changed and vanished ones, and only those."""
     from app.console import ingest_json, ingest_progress, print_ingest, print_json
 
+    labels = None if access is None else _groups(",".join(access))
+    if labels is not None and not labels:
+        raise typer.BadParameter("name a group", param_hint="--access")
     desk = _desk()
     with ingest_progress(as_json) as progress:
-        groups = frozenset(access) if access else None
-        summary = desk.ingest(progress).run(paths, access=groups, allow_shrink=allow_shrink)
+        summary = desk.ingest(progress).run(paths, access=labels, allow_shrink=allow_shrink)
     if as_json:
         print_json(ingest_json(summary))
     else:
@@ -46,7 +48,7 @@ def search(
     question: Annotated[str | None, typer.Argument(help="In your own words.")] = None,
     k: Annotated[int | None, typer.Option("-k", min=1, max=1000, help="How many passages.")] = None,
     groups: Groups = "",
-    method: Annotated[str | None, typer.Option(help="hybrid, dense or bm25.")] = None,
+    method: Annotated[Literal["hybrid", "dense", "bm25"] | None, typer.Option(help="How; `hybrid` by default.")] = None,
     batch: Annotated[Path | None, typer.Option(help="A question set, one JSON object a line.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the batch's results go.")] = None,
     as_json: Json = False,
@@ -58,7 +60,7 @@ def search(
     if _is_batch(question, batch, out):
         from app.batch import search_batch
 
-        _report(search_batch(desk, _path(batch), _path(out), k or 10, _groups(groups)), out, as_json)
+        _report(search_batch(desk, _path(batch), _path(out), k, _groups(groups)), out, as_json)
         return
     result = desk.searcher.search(question or "", k=k, groups=_groups(groups))
     if as_json:
@@ -121,7 +123,9 @@ def evaluate(
 def eval_retrieval(
     beir: Annotated[Path | None, typer.Option(help="A folder in BEIR layout.")] = None,
     split: Annotated[str, typer.Option(help="Which judgements of the folder.")] = "test",
-    questions: Annotated[Path | None, typer.Option(help="Or a question set, searched in the index that serves.")] = None,
+    questions: Annotated[
+        Path | None, typer.Option(help="Or a question set, searched in the index that serves.")
+    ] = None,
     method: Annotated[str, typer.Option(help="hybrid, dense, bm25 or all.")] = "hybrid",
     as_json: Json = False,
 ) -> None:

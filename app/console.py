@@ -44,8 +44,16 @@ class SilentProgress:
 def ingest_progress(quiet: bool) -> Iterator["Progress"]:
     """Bars with rate and remaining time on standard error, one a stage; nothing where that is no terminal."""
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
-    from rich.progress import ProgressColumn, Task
+    from rich.progress import (
+        BarColumn,
+        MofNCompleteColumn,
+        Progress,
+        ProgressColumn,
+        Task,
+        TaskID,
+        TextColumn,
+        TimeRemainingColumn,
+    )
     from rich.text import Text
 
     class Rate(ProgressColumn):
@@ -136,12 +144,14 @@ def search_json(result: "SearchResult") -> dict[str, Any]:
 
 def print_search(result: "SearchResult") -> None:
     """Passages for people."""
+    from rich.markup import escape
+
     out = console()
     if not result.hits:
         out.print("nothing found")
     for hit in result.hits:
         page = f", page {hit.chunk.page}" if hit.chunk.page else ""
-        out.print(f"[bold]{hit.rank}. {_plain(hit.chunk.title or hit.chunk.doc)}[/]  [dim]{hit.score:.4f}[/]")
+        out.print(f"[bold]{hit.rank}. {escape(hit.chunk.title or hit.chunk.doc)}[/]  [dim]{hit.score:.4f}[/]")
         where = " › ".join(part for part in (hit.chunk.doc + page, hit.chunk.heading) if part)
         out.print(where, style="cyan", markup=False)
         out.print(hit.chunk.text, markup=False)
@@ -187,10 +197,6 @@ def print_sources(answer: "Answer") -> None:
             out.print(f"  {where}", style="cyan", markup=False)
     took = answer.timing
     out.print(f"\n{answer.mode}, {answer.model}, {took.total_ms / 1000:.1f} s", style="dim")
-
-
-def _plain(text: str) -> str:
-    return text.replace("[", r"\[")
 
 
 def track(things: Sequence[T], label: str) -> Iterator[T]:

@@ -17,7 +17,10 @@ from retrieval.lexical import stems
 SUPPORT = 0.6
 """Share of a sentence's content words that must stand in the passage."""
 
-_MARKER = re.compile(r"\s*\[(\d{1,2})\]")
+_MARKER = re.compile(r"\s*\[(\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\]")
+"""A citation as models write them: [1], and also [1, 3]."""
+_ITEM = re.compile(r"^\s*\d{1,2}[.)]\s+")
+"""The number of a list item, which is the answer's own and in no passage."""
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
@@ -86,11 +89,14 @@ def ground(answer: str, passages: Sequence[Chunk], voice: Voice) -> Grounded:
     for start, end in sentence_spans(answer):
         raw = answer[start:end]
         plain = _MARKER.sub("", raw).strip()
-        cited = _supporters(plain, sources, {int(n) for n in _MARKER.findall(raw)})
-        quotes = tuple(_quote(n, plain, sources[n - 1].chunk) for n in cited)
+        claim = _ITEM.sub("", plain)
+        claimed = {int(n) for marker in _MARKER.findall(raw) for n in re.findall(r"\d+", marker)}
+        cited = _supporters(claim, sources, claimed)
+        quotes = tuple(_quote(n, claim, sources[n - 1].chunk) for n in cited)
         citations.update({(quote.n, quote.start, quote.end): quote for quote in quotes})
         marked = _mark(plain, "".join(voice.cite(n) for n in cited))
-        sentences.append(Sentence(marked, bool(cited) or not _claims(plain), quotes))
+        if marked:
+            sentences.append(Sentence(marked, bool(cited) or not _claims(claim), quotes))
         out += [answer[position:start], marked]
         position = end
     return Grounded("".join(out).strip(), tuple(sentences), tuple(citations.values()))
@@ -148,7 +154,7 @@ def _quote(n: int, sentence: str, chunk: Chunk) -> Citation:
 
 def _markers_inside(answer: str) -> str:
     """Bring markers that follow a full stop before it, so that they stay with their sentence."""
-    return re.sub(r"([.!?])((?:\s*\[\d{1,2}\])+)", r"\2\1", answer)
+    return re.sub(rf"([.!?])((?:{_MARKER.pattern})+)", r"\2\1", answer)
 
 
 def _mark(sentence: str, markers: str) -> str:

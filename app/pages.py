@@ -107,7 +107,9 @@ def _sentences(answer: Answer, voice: Voice) -> str:
             link = _link(citation.doc, citation.start, citation.end, str(citation.n), label, "dm-cite")
             piece = piece.replace(html.escape(voice.cite(citation.n)), link)
         unchecked = answer.generation is not None and not sentence.supported
-        out.append(f'<span class="dm-unsupported" title="Not found in the sources">{piece}</span>' if unchecked else piece)
+        out.append(
+            f'<span class="dm-unsupported" title="Not found in the sources">{piece}</span>' if unchecked else piece
+        )
         position = start + len(sentence.text)
     out.append(html.escape(answer.answer[position:]))
     return _paragraphs("".join(out))

@@ -29,6 +29,7 @@ def print_status(desk: Desk, as_json: bool) -> None:
         counts = {"documents": manifest.documents, "chunks": manifest.chunks, "quarantined": manifest.quarantined}
         print_json({**head, **counts, "list": rows})
         return
+    from rich.markup import escape
     from rich.table import Table
 
     out = console()
@@ -39,7 +40,7 @@ def print_status(desk: Desk, as_json: bool) -> None:
         table.add_column(name, justify="right" if name == "chunks" else "left")
     for document in documents:
         if document.reason is None:
-            table.add_row(document.doc.replace("[", r"\["), str(document.chunks), ", ".join(sorted(document.access)))
+            table.add_row(escape(document.doc), str(document.chunks), escape(", ".join(sorted(document.access))))
     out.print(table)
     bad = [document for document in documents if document.reason is not None]
     if bad:

@@ -3,11 +3,18 @@
 Everything is checked before any weight loads, and everything that is wrong is said at once.
 """
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
 
 from finetune.settings import ModelSettings
 from ingest.errors import DeskmateError
@@ -36,7 +43,7 @@ class ChatSettings(BaseModel):
     passage_tokens: int = Field(700, ge=64, description="Most tokens of all passages together, as the embedder counts.")
     answer_tokens: int = Field(160, ge=8, le=4096, description="Longest answer, in the chat model's tokens.")
     relevance: float = Field(
-        0.5, ge=0, le=1, description="Below this relevance of the best passage the assistant declines."
+        0.15, ge=0, le=1, description="Below this relevance of the best passage the assistant declines."
     )
     voice: Path | None = Field(None, description="A house style in TOML; the shipped one by default.")
     host: str = Field("127.0.0.1", description="Address that the chat listens on.")
@@ -93,14 +100,21 @@ def load_settings(**flags: Any) -> Settings:
     Raises:
         DeskmateError: a file that is no TOML, unknown keys or wrong values: all of them in one message.
     """
-    _check_environment()
+    problems = [f"{name}: no such setting" for name in _unknown_variables()]
+    settings = None
     try:
-        return Settings(**flags)
+        settings = Settings(**flags)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, e['loc']))}: {_plain(e)}" for e in error.errors())
-        raise DeskmateError(f"wrong settings in {FILE}, DESKMATE_… or flags: {problems}") from None
+        problems += [f"{'.'.join(map(str, e['loc']))}: {_plain(e)}" for e in error.errors()]
+    except SettingsError as error:
+        problems.append(f"a DESKMATE_ variable: {error}")
     except ValueError as error:
         raise DeskmateError(f"{FILE} cannot be read: {error}") from error
+    if settings is None or problems:
+        raise DeskmateError(
+            f"wrong settings in {FILE}, DESKMATE_… or flags: {'; '.join(problems)}; `deskmate config` lists them all"
+        )
+    return settings
 
 
 def _plain(error: Any) -> str:
@@ -109,19 +123,10 @@ def _plain(error: Any) -> str:
     return str(error["msg"]).removeprefix("Value error, ")
 
 
-def _check_environment() -> None:
-    """An unknown DESKMATE_ variable is as wrong as an unknown key in the file; pydantic-settings only ignores it.
-
-    Raises:
-        DeskmateError: naming every one of them.
-    """
-    import os
-
-    unknown = [
-        name for name in os.environ if name.startswith("DESKMATE_") and not _known(name.removeprefix("DESKMATE_"))
-    ]
-    if unknown:
-        raise DeskmateError(f"no such setting: {', '.join(sorted(unknown))}; `deskmate config` lists them all")
+def _unknown_variables() -> list[str]:
+    """An unknown DESKMATE_ variable is as wrong as an unknown key in the file; pydantic-settings only ignores it."""
+    ours = (name for name in os.environ if name.startswith("DESKMATE_"))
+    return sorted(name for name in ours if not _known(name.removeprefix("DESKMATE_")))
 
 
 def _known(name: str) -> bool:

@@ -25,7 +25,7 @@ def run_bench(desk: Desk, what: str, data: Path | None, chunks: int, as_json: bo
         case "search":
             from eval.search_bench import bench_search
 
-            rows = [bench_search(chunks)]
+            rows = [bench_search(chunks, desk.embedder)]
         case "ingest":
             from eval.ingest_bench import bench_ingest
 
@@ -34,8 +34,12 @@ def run_bench(desk: Desk, what: str, data: Path | None, chunks: int, as_json: bo
             from eval.generate_bench import bench_generate
 
             rows = bench_generate(desk)
+        case "embed":
+            from eval.embed_bench import bench_embed
+
+            rows = bench_embed(desk, _needed(data, "documents"))
         case _:
-            raise DeskmateError(f"there is no benchmark {what!r}; choose ingest, search, generate or chunking")
+            raise DeskmateError(f"there is no benchmark {what!r}; choose ingest, embed, search, generate or chunking")
     if as_json:
         print_json({"bench": what, "rows": rows})
         return
@@ -45,8 +49,14 @@ def run_bench(desk: Desk, what: str, data: Path | None, chunks: int, as_json: bo
     for name in rows[0]:
         table.add_column(name, justify="right")
     for row in rows:
-        table.add_row(*(f"{value:.4g}" if isinstance(value, float) else str(value) for value in row.values()))
+        table.add_row(*map(_cell, row.values()))
     console().print(table)
+
+
+def _cell(value: float | str | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
 def _needed(data: Path | None, what: str) -> Path:

@@ -19,9 +19,8 @@ from retrieval.settings import Method
 def report_beir(desk: Desk, folder: Path, split: str, method: str, as_json: bool) -> None:
     """Measure one method, or all, on a BEIR folder and print the figures."""
     data = read_beir(folder, split)
-    reports = [
-        bench_retrieval(data, one, desk.embedder, desk.workspace).as_json() for one in track(_methods(method), data.name)
-    ]
+    methods = track(_methods(method), data.name)
+    reports = [bench_retrieval(data, one, desk.embedder, desk.workspace).as_json() for one in methods]
     _print(reports, as_json, {"collection": data.name, "split": split})
 
 

@@ -100,7 +100,7 @@ def _check_gold(desk: Desk, questions: Sequence[Question]) -> None:
     missing = sorted({doc for question in questions for doc in question.gold_docs} - known)
     if missing:
         raise DeskmateError(
-            f"{len(missing)} gold documents are not in the index, the first is {missing[0]}; ingest the folder they are in"
+            f"{len(missing)} gold documents are not in the index, first {missing[0]}; ingest the folder they are in"
         )
 
 

@@ -15,7 +15,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         DeskmateError: the file cannot be read or a line is no JSON object; with file and line.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").split("\n")  # not splitlines: JSON may hold U+2028 as it is
     except (OSError, UnicodeDecodeError) as error:
         raise DeskmateError(f"{path} cannot be read: {error}") from error
     for number, line in enumerate(lines, start=1):

@@ -6,7 +6,7 @@ Knows names, access labels and content hashes; opens no document to understand i
 import hashlib
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -14,9 +14,12 @@ from ingest.errors import DeskmateError
 from ingest.records import EVERYONE
 
 ACCESS_FILE = ".access"
-"""A file that names the groups who may read its folder and everything below, one a line."""
+"""A file that names the groups who may read its folder and everything below."""
 
-READ = frozenset(".md .markdown .txt .text .log .rst .html .htm .xhtml .pdf .docx .pptx .xlsx .csv .tsv .eml".split())
+READ = frozenset(
+    (".md", ".markdown", ".txt", ".text", ".log", ".rst", ".html", ".htm", ".xhtml")
+    + (".pdf", ".docx", ".pptx", ".xlsx", ".csv", ".tsv", ".eml")
+)
 """Extensions that are read; so are files without one. What a file really is, its content decides."""
 
 
@@ -82,28 +85,35 @@ def scan(paths: Iterable[Path], known: Iterable[Known], access: frozenset[str] |
     known = list(known)
     roots = {entry.root for entry in known}
     result = Scan()
-    for given in paths:
-        path = Path(os.path.abspath(given))
+    for path in sorted({Path(os.path.abspath(given)) for given in paths}):  # a folder before what lies in it
         result.scopes.append(path)
-        if not path.exists():
-            _check_missing(path, known)
+        if not _check_given(path, known):
             continue
         root = next((r for r in sorted(roots) if r == path or r in path.parents), None)
         if root is None:
             root = path if path.is_dir() else path.parent
+        roots.add(root)
         labels = access if access is not None else frozenset({EVERYONE})
         if path.is_dir():
             _walk(path, root, _inherited(path, root, labels), result)
         else:
             _visit(path, root, _inherited(path.parent, root, labels), result)
+    result.files = list({file.path: file for file in result.files}.values())  # paths may overlap
     _check_names(result, known)
     return result
 
 
-def _check_missing(path: Path, known: Iterable[Known]) -> None:
-    """A path that is not there is an error, unless it was ingested once: then its documents are gone."""
+def _check_given(path: Path, known: Iterable[Known]) -> bool:
+    """Whether a given path is there. It is an error if not, unless it was ingested once: its documents are gone."""
+    if not _is_unicode(str(path)):
+        raise DeskmateError(f"the name of {_printable(str(path))} is not valid Unicode; rename it")
+    if path.is_dir() or path.is_file():
+        return True
+    if path.exists():
+        raise DeskmateError(f"{path} is neither a folder nor a plain file; ingest what can be read twice")
     if not any(entry.path == path or path in entry.path.parents for entry in known):
         raise DeskmateError(f"there is no file or folder {path}; check the path and run this again")
+    return False
 
 
 def _walk(folder: Path, root: Path, access: frozenset[str], result: Scan) -> None:
@@ -111,7 +121,7 @@ def _walk(folder: Path, root: Path, access: frozenset[str], result: Scan) -> Non
     try:
         entries = sorted(os.scandir(folder), key=lambda entry: entry.name)
     except OSError as error:
-        result.refused.append(Refused(_doc(folder, root), f"the folder cannot be read: {error.strerror}", folder, root))
+        _refuse(folder, root, f"the folder cannot be read: {error.strerror}", result)
         return
     access = read_access(folder / ACCESS_FILE) or access
     for entry in entries:
@@ -133,35 +143,39 @@ def _visit(path: Path, root: Path, access: frozenset[str], result: Scan) -> None
     if suffix and suffix not in READ:
         result.skipped[suffix] += 1
         return
-    doc = _doc(path, root)
     if not _is_unicode(str(path)):
-        result.refused.append(
-            Refused(doc, "its name is not valid Unicode; rename it", Path(_printable(str(path))), root)
-        )
+        _refuse(path, root, "its name is not valid Unicode; rename it", result)
         return
-    result.files.append(SourceFile(path, root, doc, access))
+    result.files.append(SourceFile(path, root, _doc(path, root), access))
 
 
 def _refuse_symlink(path: Path, root: Path, result: Scan) -> None:
     """Never follow a link: its target is walked where it is, and one that leads out of the folder is not ours."""
     target = Path(os.path.realpath(path))
     if root not in target.parents and target != root:
-        result.refused.append(Refused(_doc(path, root), "a symbolic link that leads out of the folder", path, root))
+        _refuse(path, root, "a symbolic link that leads out of the folder", result)
+
+
+def _refuse(path: Path, root: Path, reason: str, result: Scan) -> None:
+    """Note what is not read. Its path is kept in a form that can be stored."""
+    result.refused.append(Refused(_doc(path, root), reason, Path(_printable(str(path))), root))
 
 
 def read_access(path: Path) -> frozenset[str]:
-    """The groups named in a `.access` file, one a line, `#` begins a comment; empty when there is no such file.
+    """The groups named in a `.access` file, one a line or separated by commas; empty when there is no such file.
+
+    `#` begins a comment.
 
     Raises:
         DeskmateError: when the file names nobody or cannot be read: guessing here would open what should be closed.
     """
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()
     except FileNotFoundError:
         return frozenset()
     except (OSError, UnicodeDecodeError) as error:
         raise DeskmateError(f"{path} cannot be read ({error}); it decides who may see this folder") from error
-    groups = frozenset(name for line in lines if (name := line.split("#")[0].strip()))
+    groups = frozenset(name for line in lines for part in line.split("#")[0].split(",") if (name := part.strip()))
     if not groups:
         raise DeskmateError(f"{path} names no group; write one group a line, or remove the file")
     return groups
@@ -228,17 +242,27 @@ class Changes:
         return self.new + self.changed
 
 
-def compare(found: Scan, known: Mapping[Path, Known]) -> Changes:
-    """Tell new, changed, unchanged and gone documents apart, by content and not by date."""
+def _is_same(entry: Known, file: SourceFile) -> bool:
+    return (entry.doc, entry.access) == (file.doc, file.access) and entry.sha256 == content_hash(file.path)
+
+
+def compare(found: Scan, known: Mapping[Path, Known], again: Container[Path] = ()) -> Changes:
+    """Tell new, changed, unchanged and gone documents apart, by content and not by date.
+
+    Args:
+        found: what there is.
+        known: what is indexed.
+        again: what counts as changed in any case.
+    """
     new, changed, unchanged = [], [], 0
     for file in found.files:
         entry = known.get(file.path)
         if entry is None:
             new.append(file)
-        elif (entry.doc, entry.access, entry.sha256) != (file.doc, file.access, content_hash(file.path)):
-            changed.append(file)
-        else:
+        elif file.path not in again and _is_same(entry, file):
             unchanged += 1
+        else:
+            changed.append(file)
     here = {file.path for file in found.files} | {refused.path for refused in found.refused}
     gone = tuple(entry for path, entry in sorted(known.items()) if path not in here and found.covers(path))
     return Changes(tuple(new), tuple(changed), unchanged, gone)

@@ -3,6 +3,8 @@
 Knows the order of the steps; every step is another module's.
 """
 
+import errno
+import sqlite3
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing
@@ -11,10 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 import numpy as np
-from ingest.pool import parse_files
 
 from ingest.chunk import chunk
 from ingest.errors import DeskmateError
+from ingest.pool import parse_files
 from ingest.records import PARSERS, Chunk
 from ingest.scan import Changes, Known, Refused, Scan, SourceFile, compare, scan
 from ingest.settings import IngestSettings
@@ -23,7 +25,7 @@ from retrieval.chunks import DocumentRow
 from retrieval.dense import DenseIndex
 from retrieval.embed import CachedEmbedder, Embedder
 from retrieval.lexical import LexicalRow
-from retrieval.store import Draft, Recipe, Store
+from retrieval.store import Draft, Manifest, Recipe, Store
 
 WINDOW = 512
 """Chunks embedded together. They are sorted by length; and what is embedded is remembered window by window."""
@@ -66,7 +68,6 @@ class _Edits:
     rows: list[int] = field(default_factory=list)
     pending: list[Chunk] = field(default_factory=list)
     lexical: list[LexicalRow] = field(default_factory=list)
-    lost: int = 0
 
 
 class Ingest:
@@ -78,7 +79,8 @@ class Ingest:
         self._settings = settings
         self._embedder = embedder
         self._progress = progress
-        self._recipe = Recipe(embedder.id, embedder.dimension, settings.chunk_tokens, PARSERS)
+        limits = settings.model_dump_json(exclude={"chunk_tokens", "workers"})
+        self._recipe = Recipe(embedder.id, embedder.dimension, settings.chunk_tokens, PARSERS, limits)
 
     def run(
         self, paths: Iterable[Path], *, access: frozenset[str] | None = None, allow_shrink: bool = False
@@ -100,6 +102,10 @@ class Ingest:
                 return self._run(paths, access, allow_shrink, started)
         except OSError as error:
             raise explain_disk_error(error, "ingesting") from error
+        except sqlite3.OperationalError as error:  # how SQLite reports a disk that is full or refuses
+            full = error.sqlite_errorcode & 0xFF == sqlite3.SQLITE_FULL
+            disk = OSError(errno.ENOSPC if full else errno.EIO, f"SQLite says: {error}")
+            raise explain_disk_error(disk, "ingesting") from error
 
     def _run(
         self, paths: Iterable[Path], access: frozenset[str] | None, allow_shrink: bool, started: float
@@ -108,20 +114,19 @@ class Ingest:
         known, reasons = self._known()
         found = scan(paths, known.values(), access)
         same_recipe = manifest is None or manifest.recipe == self._recipe
-        if same_recipe:
-            changes = compare(found, known)
-        else:
+        if not same_recipe:
             self._check_everything_is_here(found, known)
-            changes = compare(found, {})
+        changes = compare(found, known, self._again(manifest, known))
+        gone = {entry.path for entry in changes.gone}
         refused = [entry for entry in found.refused if not same_recipe or reasons.get(entry.path) != entry.reason]
-        self._check_shrink(len(changes.gone), known, allow_shrink)
+        self._check_shrink(known, {path: entry for path, entry in known.items() if path not in gone}, allow_shrink)
         if manifest is not None and same_recipe and not (changes.to_read or changes.gone or refused):
             counts = (manifest.documents, manifest.chunks)
             return self._summary(manifest.generation, False, changes, found, reasons, counts, (0, 0), started)
         with closing(CachedEmbedder(self._embedder, self._workspace.cache / "embeddings.db")) as embedder:
             with self._store.next_generation(self._recipe) as draft:
                 edits = self._apply(changes, refused, embedder, draft)
-                self._check_shrink(len(changes.gone) + edits.lost, known, allow_shrink)
+                self._check_shrink(known, draft.table.known(), allow_shrink)
                 reasons = draft.table.reasons()
                 counts = draft.table.counts()[:2]
             work = (embedder.computed, len(edits.rows) - embedder.computed)
@@ -144,26 +149,33 @@ class Ingest:
                 f"ingest these folders together: {' '.join(missing)}"
             )
 
-    def _check_shrink(self, removed: int, known: dict[Path, Known], allow: bool) -> None:
-        readable = sum(entry.readable for entry in known.values())
-        if not allow and removed * 2 > readable and removed > 0:
+    def _again(self, manifest: Manifest | None, known: dict[Path, Known]) -> set[Path]:
+        """The files to read even if they have not changed: all for a new recipe, quarantined ones for new limits."""
+        if manifest is None or manifest.recipe != self._recipe:
+            return set(known)
+        other_limits = manifest.recipe.limits != self._recipe.limits
+        return {path for path, entry in known.items() if other_limits and not entry.readable}
+
+    def _check_shrink(self, known: dict[Path, Known], after: dict[Path, Known], allow: bool) -> None:
+        """Stop when more than half of the documents would vanish or become unreadable."""
+        readable = [path for path, entry in known.items() if entry.readable]
+        lost = sum(path not in after or not after[path].readable for path in readable)
+        if not allow and lost * 2 > len(readable):
             raise DeskmateError(
-                f"{removed} of {readable} documents would be removed; if that is right, run again with --allow-shrink"
+                f"{lost} of {len(readable)} documents would be removed; if that is right, run again with --allow-shrink"
             )
 
     def _apply(self, changes: Changes, refused: Sequence[Refused], embedder: CachedEmbedder, draft: Draft) -> _Edits:
         """Make the changes in all three indexes."""
         edits = _Edits()
-        for gone in changes.gone:
-            edits.removed += draft.table.remove(gone.path)
+        # What changed is removed before anything is added: a document may have got another one's name.
+        for path in [entry.path for entry in changes.gone] + [file.path for file in changes.changed]:
+            edits.removed += draft.table.remove(path)
         for entry in refused:
             row = DocumentRow(entry.path, entry.root, entry.doc, "", "", frozenset(), entry.reason, "")
             edits.removed += draft.table.put(row, ())[0]
         for document, chunks in self._read(changes.to_read):
-            removed, rows = draft.table.put(document, chunks)
-            edits.lost += bool(removed and document.reason)
-            edits.removed += removed
-            edits.rows += rows
+            edits.rows += draft.table.put(document, chunks)[1]
             edits.pending += chunks
             if len(edits.pending) >= WINDOW:
                 self._embed(edits, embedder, draft.dense)

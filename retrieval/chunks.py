@@ -127,7 +127,8 @@ class ChunkTable:
         """Put a document in, in place of what stood under its path; return the rows removed and the rows added."""
         removed = self.remove(document.path)
         cursor = self._db.execute(
-            "INSERT INTO document (path, root, doc, title, sha256, access, reason, text) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            "INSERT INTO document (path, root, doc, title, sha256, access, reason, text) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 str(document.path),
                 str(document.root),
@@ -170,7 +171,8 @@ class ChunkTable:
     def all_readable(self, groups: frozenset[str]) -> bool:
         """Whether `groups` may read every document there is, so that no filter is needed."""
         return all(
-            groups & set(json.loads(access)) for (access,) in self._db.execute("SELECT DISTINCT access FROM document")
+            groups & set(json.loads(access))
+            for (access,) in self._db.execute("SELECT DISTINCT access FROM document WHERE reason IS NULL")
         )
 
     def chunks(self, rows: Iterable[int]) -> dict[int, Chunk]:
@@ -198,8 +200,8 @@ class ChunkTable:
     def documents(self) -> list[DocumentState]:
         """Every document and quarantined file, by name."""
         rows = self._db.execute(
-            "SELECT doc, title, access, COUNT(chunk.id), reason FROM document LEFT JOIN chunk ON document = document.id "
-            "GROUP BY document.id ORDER BY doc"
+            "SELECT doc, title, access, COUNT(chunk.id), reason "
+            "FROM document LEFT JOIN chunk ON document = document.id GROUP BY document.id ORDER BY doc"
         )
         return [DocumentState(doc, title, frozenset(json.loads(a)), n, reason) for doc, title, a, n, reason in rows]
 

@@ -3,6 +3,7 @@
 Knows row numbers and vectors; knows nothing of texts or people.
 """
 
+import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,9 @@ import numpy.typing as npt
 from ingest.errors import DeskmateError
 
 Rows = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
+
+CORES = os.cpu_count() or 1
 
 # FAISS believes the sizes that a file states and allocates them. A file of ours never needs more than this.
 faiss.set_deserialization_loop_limit(1_000_000)
@@ -23,8 +27,9 @@ faiss.set_deserialization_vector_byte_limit(64 << 30)
 class DenseIndex:
     """`IDMap2,Flat` with inner product. Rows are the chunk table's row ids."""
 
-    def __init__(self, index: Any) -> None:
+    def __init__(self, index: Any, data: Bytes | None = None) -> None:
         self._index = index
+        self._data = data  # what a view looks into must live as long
 
     @classmethod
     def empty(cls, dimension: int) -> "DenseIndex":
@@ -38,16 +43,17 @@ class DenseIndex:
         Raises:
             DeskmateError: when it is not what the manifest says: another type, dimension, metric or count.
         """
-        try:
-            index = faiss.read_index(str(path))
-        except RuntimeError as error:
-            raise DeskmateError(f"{path} is not a FAISS index ({_first_line(error)})") from error
-        flat = faiss.downcast_index(getattr(index, "index", index))
-        found = (type(index).__name__, type(flat).__name__, index.d, index.ntotal, index.metric_type)
-        want = ("IndexIDMap2", "IndexFlatIP", dimension, count, faiss.METRIC_INNER_PRODUCT)
-        if found not in (want, (want[0], "IndexFlat", *want[2:])):
-            raise DeskmateError(f"{path} holds {found[:4]}, the manifest says {want[:4]}")
-        return cls(index)
+        return cls(_read(str(path), path, dimension, count))
+
+    @classmethod
+    def view(cls, data: Bytes, path: Path, dimension: int, count: int) -> "DenseIndex":
+        """The same, for searching only, on the bytes of the file as they are in memory: nothing is copied.
+
+        Raises:
+            DeskmateError: as `read` does.
+        """
+        reader = faiss.ZeroCopyIOReader(faiss.swig_ptr(data), len(data))
+        return cls(_read(reader, path, dimension, count), data)
 
     def write(self, path: Path) -> None:
         """Write the index through Python's own file, so that a full disk is an OSError and nothing worse."""
@@ -71,6 +77,8 @@ class DenseIndex:
         The selector is applied inside the scan: what is not allowed is never scored, so it cannot push anything out.
         """
         params = faiss.SearchParameters(sel=allowed.selector) if allowed else None
+        # FAISS divides vectors among threads, so more threads than vectors only spin. The number is this thread's own.
+        faiss.omp_set_num_threads(max(1, min(len(vectors), CORES)))
         scores, rows = self._index.search(np.ascontiguousarray(vectors), min(k, max(1, len(self))), params=params)
         return [
             [(int(r), float(s)) for r, s in zip(row, score, strict=True) if r >= 0]
@@ -94,6 +102,19 @@ class Allowed:
         bits[list(rows)] = True
         self._bitmap = np.packbits(bits, bitorder="little")  # FAISS keeps a pointer: this must outlive the selector
         self.selector = faiss.IDSelectorBitmap(len(self._bitmap), faiss.swig_ptr(self._bitmap))
+
+
+def _read(source: Any, path: Path, dimension: int, count: int) -> Any:
+    try:
+        index = faiss.read_index(source)
+    except RuntimeError as error:
+        raise DeskmateError(f"{path} is not a FAISS index ({_first_line(error)})") from error
+    flat = faiss.downcast_index(getattr(index, "index", index))
+    found = (type(index).__name__, type(flat).__name__, index.d, index.ntotal, index.metric_type)
+    want = ("IndexIDMap2", "IndexFlatIP", dimension, count, faiss.METRIC_INNER_PRODUCT)
+    if found not in (want, (want[0], "IndexFlat", *want[2:])):
+        raise DeskmateError(f"{path} holds {found[:4]}, the manifest says {want[:4]}")
+    return index
 
 
 def _first_line(error: Exception) -> str:

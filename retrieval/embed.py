@@ -69,7 +69,8 @@ class HashingEmbedder:
                     row[digest[0]] += 1.0 if digest[1] & 1 else -1.0
         if on_batch:
             on_batch(len(texts))
-        return rows / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-9)
+        rows[~rows.any(axis=1), 0] = 1.0  # a text without words is as near to all others as any
+        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
 
 
 class SentenceEmbedder:
@@ -201,7 +202,7 @@ def _load_tokenizer(folder: Path) -> "Tokenizer":
 
     try:
         tokenizer = Tokenizer.from_file(str(folder / "tokenizer.json"))
-    except Exception as error:  # noqa: BLE001  tokenizers raises bare Exception for everything
+    except Exception as error:
         raise DeskmateError(
             f"{folder}/tokenizer.json cannot be read ({error}); remove the folder and run again"
         ) from error
@@ -221,7 +222,7 @@ def _read_json(path: Path) -> dict[str, Any]:
 
 
 class CachedEmbedder:
-    """Remembers vectors by embedder id and SHA-256 of the text, in SQLite. Deleting the file costs time, nothing else."""
+    """Remembers vectors by embedder and SHA-256 of the text, in SQLite. Deleting the file costs time, nothing else."""
 
     def __init__(self, inner: Embedder, path: Path) -> None:
         """Put a cache at `path` before `inner`."""
@@ -229,10 +230,13 @@ class CachedEmbedder:
         self._inner = inner
         self.computed = 0
         self.id, self.backend, self.dimension, self.window = inner.id, inner.backend, inner.dimension, inner.window
-        self._db = sqlite3.connect(path)
-        self._db.execute("PRAGMA journal_mode=WAL")
-        self._db.execute("PRAGMA synchronous=OFF")  # a lost cache entry is computed again; a torn one fails its length
-        self._db.execute("CREATE TABLE IF NOT EXISTS vector (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
+        self._path = path
+        try:
+            self._db = _open_cache(path)
+        except sqlite3.OperationalError:
+            raise  # a full disk, say; every other error means a damaged file
+        except sqlite3.DatabaseError:
+            self._db = _fresh_cache(path)
 
     def offsets(self, text: str) -> Sequence[tuple[int, int]]:
         """The inner embedder's tokens."""
@@ -259,7 +263,14 @@ class CachedEmbedder:
     def _lookup(self, keys: Sequence[bytes]) -> dict[bytes, npt.NDArray[np.float32]]:
         found: dict[bytes, npt.NDArray[np.float32]] = {}
         for key in keys:
-            row = self._db.execute("SELECT value FROM vector WHERE key = ?", (key,)).fetchone()
+            try:
+                row = self._db.execute("SELECT value FROM vector WHERE key = ?", (key,)).fetchone()
+            except sqlite3.OperationalError:
+                raise
+            except sqlite3.DatabaseError:
+                self._db.close()
+                self._db = _fresh_cache(self._path)
+                return {}
             if row and len(row[0]) == 4 * self.dimension:
                 vector = np.frombuffer(row[0], dtype=np.float32)
                 if math.isclose(float(vector @ vector), 1.0, rel_tol=1e-3):
@@ -269,3 +280,18 @@ class CachedEmbedder:
     def close(self) -> None:
         """Close the cache's file."""
         self._db.close()
+
+
+def _open_cache(path: Path) -> sqlite3.Connection:
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA journal_mode=WAL")
+    db.execute("PRAGMA synchronous=OFF")  # a lost cache entry is computed again; a torn one fails its length
+    db.execute("CREATE TABLE IF NOT EXISTS vector (key BLOB PRIMARY KEY, value BLOB NOT NULL) WITHOUT ROWID")
+    return db
+
+
+def _fresh_cache(path: Path) -> sqlite3.Connection:
+    """An empty cache in place of one that is damaged."""
+    for file in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        file.unlink(missing_ok=True)
+    return _open_cache(path)

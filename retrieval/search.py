@@ -1,5 +1,6 @@
 """A question to passages: both retrievers, fused, for one asker's groups. Access is decided inside the search."""
 
+import functools
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 
 from ingest.errors import DeskmateError
 from ingest.records import EVERYONE, Chunk
-from retrieval.chunks import DocumentText
+from retrieval.chunks import ChunkTable, DocumentText
 from retrieval.dense import Allowed, Ranking
 from retrieval.embed import Embedder
 from retrieval.fusion import fuse
@@ -148,7 +149,7 @@ def check_question(question: str) -> None:
     """Refuse what is no question.
 
     Raises:
-        DeskmateError: it is empty, or longer than 8,000 characters.
+        DeskmateError: it is empty, longer than 8,000 characters, or not valid Unicode.
     """
     if not question.strip():
         raise DeskmateError("the question is empty; ask something")
@@ -156,6 +157,8 @@ def check_question(question: str) -> None:
         raise DeskmateError(
             f"the question has {len(question):,} characters, at most {MOST_CHARACTERS:,} are read; shorten it"
         )
+    if any("\ud800" <= char <= "\udfff" for char in question):
+        raise DeskmateError("the question is not valid Unicode; send it as UTF-8")
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,17 +175,17 @@ class _Opened:
 
     def __init__(self, generation: Generation) -> None:
         self.generation = generation
-        self._allowed: dict[frozenset[str], Allowed | None] = {}
+        # Groups come from the outside: they must not fill the memory.
+        self._rows = functools.lru_cache(maxsize=256)(functools.partial(_readable, generation.table))
 
     def allowed(self, groups: frozenset[str]) -> Allowed | None:
         """The rows that `groups` may read, or None when that is all of them."""
-        if groups not in self._allowed:
-            if len(self._allowed) >= 256:  # groups come from the outside: don't let them fill the memory
-                self._allowed.clear()
-            table = self.generation.table
-            self._allowed[groups] = None if table.all_readable(groups) else Allowed(table.readable_rows(groups))
-        return self._allowed[groups]
+        return self._rows(groups)
 
     def reads_all(self, groups: frozenset[str]) -> bool:
         """Whether `groups` may read everything."""
         return self.allowed(groups) is None
+
+
+def _readable(table: ChunkTable, groups: frozenset[str]) -> Allowed | None:
+    return None if table.all_readable(groups) else Allowed(table.readable_rows(groups))

@@ -5,35 +5,45 @@ One generation holds vectors, lexical index, texts and access labels. A reader s
 
 import hashlib
 import json
+import os
+import re
 import shutil
 import sqlite3
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from ingest.errors import DeskmateError
 from ingest.workspace import Workspace, remove_leftovers, staged_folder, write_atomic
 from retrieval.chunks import ChunkTable
-from retrieval.dense import DenseIndex
+from retrieval.dense import Bytes, DenseIndex
 from retrieval.lexical import LexicalIndex
 
 CHUNKS, DENSE, LEXICAL, MANIFEST = "chunks.db", "dense.faiss", "lexical", "manifest.json"
 FORMAT = 1
+READ_BYTES = 1 << 20
 KEEP = 2
 """Generations kept on disk: the one that serves and the one before, which slow readers may still be opening."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """What the chunks and vectors of a generation depend on besides the documents; another recipe means: all anew."""
+    """What the chunks and vectors of a generation depend on besides the documents; another recipe means: all anew.
+
+    `limits` only decide which files are quarantined, so with other limits those alone are tried again.
+    """
 
     embedder: str
     dimension: int
     chunk_tokens: int
     parsers: int
+    limits: str = field(default="", compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +87,21 @@ class Store:
         self.folder = workspace.index
 
     def current_name(self) -> str | None:
-        """The generation that serves, or None before the first ingest."""
+        """The generation that serves, or None before the first ingest.
+
+        Raises:
+            DeskmateError: when that cannot be told.
+        """
+        pointer = self.folder / "CURRENT"
         try:
-            return (self.folder / "CURRENT").read_text("utf-8").strip()
+            name = pointer.read_bytes().strip()
         except FileNotFoundError:
             return None
+        except OSError as error:
+            raise DeskmateError(f"{pointer} cannot be read: {error.strerror}; is {self.folder} yours?") from error
+        if not re.fullmatch(rb"gen-\d{6,}", name):
+            raise _damaged(self.folder / "CURRENT", "it names no generation")
+        return name.decode()
 
     def manifest(self) -> Manifest | None:
         """The manifest of the generation that serves, or None before the first ingest.
@@ -112,15 +132,17 @@ class Store:
     def _open(self, name: str) -> Generation:
         folder = self.folder / name
         manifest = self._read_manifest(name)
-        _verify(folder, manifest)
+        vectors = _verify(folder, manifest)
         try:
             table = ChunkTable.read(folder / CHUNKS)
-            dense = DenseIndex.read(folder / DENSE, manifest.recipe.dimension, manifest.chunks)
+            dense = DenseIndex.view(vectors, folder / DENSE, manifest.recipe.dimension, manifest.chunks)
             lexical = LexicalIndex.open(folder / LEXICAL)
+            counts = {"chunk table": table.counts()[1], "lexical index": len(lexical)}
         except (DeskmateError, sqlite3.DatabaseError) as error:
             raise _damaged(folder, str(error)) from error
-        if len(lexical) != manifest.chunks:
-            raise _damaged(folder, f"the lexical index holds {len(lexical)} chunks, not {manifest.chunks}")
+        for part, count in counts.items():
+            if count != manifest.chunks:
+                raise _damaged(folder, f"the {part} holds {count} chunks, not {manifest.chunks}")
         return Generation(manifest, folder, table, dense, lexical)
 
     def _read_manifest(self, name: str) -> Manifest:
@@ -129,6 +151,8 @@ class Store:
             data = json.loads((folder / MANIFEST).read_text("utf-8"))
             if data["format"] != FORMAT:
                 raise _damaged(folder, f"it has format {data['format']}, this deskmate reads format {FORMAT}")
+            if data.pop("checksum") != _checksum(data) or data["generation"] != name:
+                raise ValueError("it was changed since it was written")
             return Manifest(**{**data, "recipe": Recipe(**data["recipe"])})
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise _damaged(folder, f"its manifest cannot be read: {error}") from error
@@ -158,7 +182,8 @@ class Store:
                 quarantined=quarantined,
                 files=_hashes(folder),
             )
-            (folder / MANIFEST).write_text(json.dumps(asdict(manifest), indent=1), "utf-8")
+            data = asdict(manifest)
+            (folder / MANIFEST).write_text(json.dumps({**data, "checksum": _checksum(data)}, indent=1), "utf-8")
         write_atomic(self.folder / "CURRENT", f"{name}\n".encode())
         self._remove_old()
 
@@ -172,12 +197,14 @@ class Store:
         _verify(current, manifest)
         shutil.copyfile(current / CHUNKS, folder / CHUNKS)
         # Tantivy never changes a segment file, but it removes them: links would do, a copy survives every file system.
-        shutil.copytree(current / LEXICAL, folder / LEXICAL, ignore=shutil.ignore_patterns("*.lock"))
+        (folder / LEXICAL).mkdir()
+        for path in _files(current / LEXICAL):
+            shutil.copyfile(path, folder / LEXICAL / path.name)
         dense = DenseIndex.read(current / DENSE, recipe.dimension, manifest.chunks)
         return Draft(ChunkTable.edit(folder / CHUNKS), dense, LexicalIndex.open(folder / LEXICAL))
 
     def _remove_old(self) -> None:
-        generations = sorted(self.folder.glob("gen-*"))
+        generations = sorted(self.folder.glob("gen-*"), key=lambda path: (len(path.name), path.name))
         for folder in generations[:-KEEP]:
             shutil.rmtree(folder, ignore_errors=True)
 
@@ -197,13 +224,29 @@ def _files(folder: Path) -> list[Path]:
     )
 
 
+def _checksum(manifest: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(manifest, sort_keys=True).encode()).hexdigest()
+
+
 def _sha256(path: Path) -> str:
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _hashes(folder: Path) -> dict[str, str]:
-    files = _files(folder)
+def _read_hashed(path: Path) -> tuple[Bytes, str]:
+    """A file's bytes, and the SHA-256 of just these: what is checked is what is used, and it is read once."""
+    digest = hashlib.sha256()
+    with open(path, "rb", buffering=0) as file:
+        data = np.empty(os.fstat(file.fileno()).st_size, dtype=np.uint8)
+        view, done = data.data, 0
+        while count := file.readinto(view[done : done + READ_BYTES]):
+            digest.update(view[done : done + count])
+            done += count
+    return data[:done], digest.hexdigest()
+
+
+def _hashes(folder: Path, leave_out: str = "") -> dict[str, str]:
+    files = [path for path in _files(folder) if path.name != leave_out]
     with ThreadPoolExecutor() as pool:  # hashing releases the GIL
         return {
             path.relative_to(folder).as_posix(): digest
@@ -211,19 +254,26 @@ def _hashes(folder: Path) -> dict[str, str]:
         }
 
 
-def _verify(folder: Path, manifest: Manifest) -> None:
+def _verify(folder: Path, manifest: Manifest) -> Bytes:
     """Compare every file with the manifest before any library reads it.
+
+    Returns:
+        The bytes of the dense index that were compared.
 
     Raises:
         DeskmateError: a file is missing, foreign or has other bytes.
     """
     try:
-        found = _hashes(folder)
+        with ThreadPoolExecutor(1) as pool:
+            reading = pool.submit(_read_hashed, folder / DENSE)
+            found = _hashes(folder, leave_out=DENSE)
+            vectors, found[DENSE] = reading.result()
     except OSError as error:
         raise _damaged(folder, str(error)) from error
     wrong = sorted(name for name in {*found, *manifest.files} if found.get(name) != manifest.files.get(name))
     if wrong:
         raise _damaged(folder, f"{wrong[0]} is missing, foreign or changed since it was written")
+    return vectors
 
 
 def _damaged(folder: Path, why: str) -> DeskmateError:

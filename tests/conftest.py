@@ -2,8 +2,12 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from office import Office
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", GRADIO_ANALYTICS_ENABLED="False")
 
@@ -17,6 +21,15 @@ def _no_settings_from_outside(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -
         if name.startswith("DESKMATE_"):
             monkeypatch.delenv(name)
     monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def office(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Office":
+    """An office with documents and a workspace, whose files are parsed in this process."""
+    from office import Office, parse_here
+
+    monkeypatch.setattr("retrieval.build.parse_files", parse_here)
+    return Office(tmp_path)
 
 
 @pytest.fixture(scope="session")

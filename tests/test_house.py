@@ -99,4 +99,4 @@ def test_every_setting_is_documented() -> None:
 
 def test_the_wheel_packs_the_five_rooms() -> None:
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
-    assert build["targets"]["wheel"]["packages"] == list(("ingest", "retrieval", "finetune", "app", "eval"))
+    assert build["targets"]["wheel"]["packages"] == ["ingest", "retrieval", "finetune", "app", "eval"]
