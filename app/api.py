@@ -1,107 +1,152 @@
-"""The web application: the chat mounted in FastAPI, the documents behind its citations, and a health check."""
+"""The web application: the chat mounted in FastAPI, its few files, and a health check."""
 
+import errno
+import hashlib
 import os
 import socket
 import tempfile
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastapi import FastAPI, Query, Response
-from fastapi.responses import HTMLResponse, JSONResponse
+from fastapi import FastAPI
+from fastapi.responses import FileResponse
+from starlette.routing import Mount
+from starlette.staticfiles import StaticFiles
 
-from app.chat_ui import STATIC, build_chat, theme
-from app.pages import source_page
+from app.conversation import Desk, Limits
+from app.frame import modes_json, page_html
+from app.harden import Guard
 from ingest.errors import DeskmateError
 
 if TYPE_CHECKING:
-    from app.desk import Desk
+    from app.desk import Desk as WholeDesk
 
-POLICY = (
-    "default-src 'self'; img-src 'self' data:; style-src 'self' 'unsafe-inline'; "
-    "script-src 'self' 'unsafe-inline' 'unsafe-eval'; connect-src 'self' ws: wss:; font-src 'self' data:; "
-    "frame-ancestors 'self'; base-uri 'self'; form-action 'self'; object-src 'none'"
-)
-"""Gradio needs inline and evaluated script of its own; nothing may come from, or go to, another host."""
+STATIC = Path(__file__).parent / "static"
 
 
-def create_app(desk: "Desk", *, title: str, examples: Sequence[str], groups: frozenset[str]) -> FastAPI:
-    """The application for one desk.
+def create_app(
+    desk: Desk, *, title: str, examples: Sequence[str], groups: frozenset[str], limits: Limits | None = None
+) -> FastAPI:
+    """The application for one desk: the chat at `/`, `/healthz`.
 
     Args:
         desk: what answers.
         title: what the help desk is called.
         examples: questions that the empty page offers.
         groups: what the askers may read besides what is for everyone.
+        limits: how many answers are computed at the same time, and how many questions may wait.
     """
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    # Gradio keeps a cache of files that were shown. Ours is private, and no path of it can be asked for.
+    os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="deskmate-"))
     import gradio as gr
 
-    # Gradio keeps a cache of files that were shown; ours is private and shows none.
-    os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="deskmate-"))
+    from app.chat_ui import build_chat, theme
+
+    # No pages of documentation: FastAPI's would load scripts from another host.
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
 
     @app.get("/healthz")
-    def healthz() -> JSONResponse:
-        return JSONResponse({"status": "ok"})
+    def healthz() -> dict[str, str]:
+        return {"status": "ok"}
 
-    @app.get("/source", response_class=HTMLResponse)
-    def source(doc: str = Query(max_length=4096), start: int = 0, end: int = 0) -> Response:
-        document = desk.document(doc, groups)
-        if document is None:  # unknown and forbidden look the same
-            return HTMLResponse("<p>not found</p>", status_code=404)
-        return HTMLResponse(source_page(document, start, end))
+    @app.get("/favicon.ico", include_in_schema=False)
+    def favicon() -> FileResponse:
+        return FileResponse(STATIC / "favicon.svg", media_type="image/svg+xml")
 
-    @app.middleware("http")
-    async def headers(request, call_next):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
-        response = await call_next(request)
-        response.headers.setdefault("Content-Security-Policy", POLICY)
-        response.headers.setdefault("X-Content-Type-Options", "nosniff")
-        response.headers.setdefault("Referrer-Policy", "no-referrer")
-        return response
-
-    return gr.mount_gradio_app(
+    app.mount("/desk", StaticFiles(directory=STATIC))
+    gr.mount_gradio_app(
         app,
-        build_chat(desk, title=title, examples=examples, groups=groups),
-        path="",
+        build_chat(desk, title=title, examples=examples, groups=groups, limits=limits),
+        path="/",
         show_error=False,
         footer_links=[],
+        run_history=False,
         ssr_mode=False,
         enable_monitoring=False,
+        pwa=False,
+        mcp_server=False,
         allowed_paths=[],
+        max_file_size=1,
         theme=theme(),
-        css=(STATIC / "chat.css").read_text("utf-8"),
-        js=(STATIC / "chat.js").read_text("utf-8"),
-        favicon_path=str(STATIC / "favicon.svg"),
+    )
+    links = _links()
+    gradio_mount = app.router.routes[-1]
+    assert isinstance(gradio_mount, Mount)
+    gradio_mount.app = Guard(gradio_mount.app, lambda page: page_html(page, title, links))
+    return app
+
+
+def _links() -> str:
+    """What the page's head loads. The address carries the contents' hash, so that no old file is ever shown."""
+
+    def address(name: str) -> str:
+        return f"/desk/{name}?v={hashlib.sha256((STATIC / name).read_bytes()).hexdigest()[:12]}"
+
+    return (
+        f'<link rel="icon" href="{address("favicon.svg")}" type="image/svg+xml">'
+        f'<link rel="stylesheet" href="{address("chat.css")}">'
+        f'<script src="{address("chat.js")}"></script>'
+        f"<script>deskmate.modes = {modes_json()};</script>"
     )
 
 
-def check_port(host: str, port: int) -> None:
-    """See that the port is free before anything heavy loads.
+def claim_port(host: str, port: int) -> socket.socket:
+    """Take a port before anything heavy loads, so that nobody waits for a model in vain.
 
     Raises:
-        DeskmateError: when it is taken or may not be used.
+        DeskmateError: it is in use, needs more rights, or the host is not this machine's.
     """
-    with socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise DeskmateError(
-                f"cannot listen on {host}:{port} ({error.strerror}); choose another port: deskmate chat --port {port + 1}"
-            ) from error
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    claimed = socket.socket(family)
+    claimed.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        claimed.bind((host, port))
+    except OSError as error:
+        claimed.close()
+        if isinstance(error, socket.gaierror):
+            raise DeskmateError(f"{host} is no address of this machine; correct --host") from error
+        reason = "is in use" if error.errno == errno.EADDRINUSE else f"cannot be used ({error.strerror})"
+        raise DeskmateError(
+            f"port {port} on {host} {reason}; choose another with --port, such as {port + 1}"
+        ) from error
+    return claimed
 
 
-def serve_desk(desk: "Desk") -> None:
-    """Open the chat and serve it until it is stopped.
+def serve(app: FastAPI, host: str, port: int, claimed: socket.socket | None = None) -> None:
+    """Serve until stopped.
+
+    Args:
+        app: from `create_app`.
+        host: to listen on.
+        port: to listen on.
+        claimed: the port, if it was taken before; by default it is taken now.
+
+    Raises:
+        DeskmateError: see `claim_port`.
+    """
+    import uvicorn
+
+    listening = claimed or claim_port(host, port)
+    # Open pages hold a connection each: without a limit, Ctrl-C would wait for every one of them.
+    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
+    uvicorn.Server(config).run(sockets=[listening])
+
+
+def serve_desk(desk: "WholeDesk") -> None:
+    """Open the chat for a workspace and serve it until stopped.
 
     Raises:
         DeskmateError: the port is taken, there is no index, or the model cannot be had.
     """
-    import uvicorn
-
     chat = desk.settings.chat
-    check_port(chat.host, chat.port)
-    desk.searcher.open()
-    desk.model.load()
-    app = create_app(desk, title=chat.title, examples=chat.examples, groups=frozenset())
-    print(f"{chat.title}: http://{chat.host}:{chat.port}   (Ctrl-C stops it)", flush=True)
-    uvicorn.run(app, host=chat.host, port=chat.port, log_level="warning", timeout_graceful_shutdown=5)
+    with claim_port(chat.host, chat.port) as port:
+        known = desk.status()
+        print(f"{known.documents:,} documents; loading {known.model} …", flush=True)
+        desk.model.load()
+        desk.embedder.embed(["warm"])
+        app = create_app(desk, title=chat.title, examples=chat.examples, groups=frozenset())
+        shown = f"[{chat.host}]" if ":" in chat.host else chat.host
+        print(f"{chat.title}: http://{shown}:{chat.port}   (Ctrl-C stops it)", flush=True)
+        serve(app, chat.host, chat.port, port)

@@ -17,10 +17,11 @@ from retrieval.lexical import stems
 SUPPORT = 0.6
 """Share of a sentence's content words that must stand in the passage."""
 
-_MARKER = re.compile(r"\s*\[(\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\]")
+_MARKER = re.compile(r"\s*\[\s*(\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\s*\]")
 """A citation as models write them: [1], and also [1, 3]."""
 _ITEM = re.compile(r"^\s*\d{1,2}[.)]\s+")
 """The number of a list item, which is the answer's own and in no passage."""
+_IDLE = frozenset({"yes", "sure", "ok", "okay"})
 _NUMBER = re.compile(r"\d+(?:[.,:]\d+)*")
 
 
@@ -123,8 +124,8 @@ def support(sentence: str, words: set[str], numbers: set[str]) -> float:
 
 
 def _claims(sentence: str) -> bool:
-    """Whether a sentence says anything that could be checked: "Yes." and "1." do not."""
-    return len([word for word in stems(sentence) if not word.isdigit()]) >= 1 or bool(_numbers(sentence))
+    """Whether a sentence says anything that could be checked: "Yes." does not."""
+    return not _IDLE.issuperset(stems(sentence)) or bool(_numbers(sentence))
 
 
 def _numbers(text: str) -> set[str]:

@@ -225,6 +225,6 @@ def _record(line: str, begin: int, span: tuple[int, int]) -> str:
 def _marked(text: str, begin: int, span: tuple[int, int]) -> str:
     """Escape text that stands at `begin` in the document, with what lies in the span marked."""
     low = min(max(span[0] - begin, 0), len(text))
-    high = min(max(span[1] - begin, 0), len(text))
+    high = min(max(span[1] - begin, low), len(text))
     before, inside, after = (html.escape(part) for part in (text[:low], text[low:high], text[high:]))
     return f'{before}<mark class="dm-hit">{inside}</mark>{after}' if inside.strip() else before + inside + after

@@ -1,183 +1,309 @@
-"""The pieces of HTML that the chat shows. Pure functions; every text from a document, model or person is escaped."""
+"""The pieces of a conversation as HTML: pure functions, everything that comes from outside escaped.
+
+`app/static/chat.js` puts the pieces into their places and decides nothing; what they say is decided here.
+"""
 
 import html
-from collections.abc import Sequence
-from urllib.parse import urlencode
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from app.answer import Answer, Mode
-from finetune.voice import Voice
-from ingest.records import Chunk
+from app.grounding import Citation
+from app.markup import answer_html, passage_html
 from retrieval.chunks import DocumentText
 from retrieval.records import Hit
 
-LABELS = {
-    Mode.HYBRID: ("Tuned + documents", "The tuned model, reading what was found in the documents."),
-    Mode.RAG_ONLY: ("Documents + model", "The model, reading what was found in the documents."),
-    Mode.TUNE_ONLY: ("Tuned model alone", "The tuned model without the documents. Nothing it says is checked."),
-    Mode.PROMPT_ONLY: ("Model alone", "The model without the documents. Nothing it says is checked."),
+Read = Callable[[str], DocumentText | None]
+"""Gives a document's text to the one who asks, or None where there is none for them."""
+
+LONGEST_SHOWN = 600
+"""Characters of a question that the page repeats."""
+
+NEAREST = 4
+"""Passages offered below a refusal."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModeText:
+    """What a mode is called and what it does, for people."""
+
+    label: str
+    note: str
+
+
+MODES = {
+    Mode.RAG_ONLY: ModeText("Documents + model", "Finds passages first, then answers from them, with sources."),
+    Mode.PROMPT_ONLY: ModeText(
+        "Model alone", "Answers from what the model knows. Reads no documents, gives no sources."
+    ),
+    Mode.TUNE_ONLY: ModeText("Tuned model alone", "The model trained on house style, without reading documents."),
+    Mode.HYBRID: ModeText("Tuned + documents", "The trained model answers from passages, with sources."),
 }
-"""What people call the modes."""
-
-NEAREST = 3
-"""Passages shown below a refusal."""
 
 
-def answer_page(answer: Answer, voice: Voice) -> str:
-    """A finished answer: its sentences with citation links, its notes, and what was searched."""
-    body = _refusal(answer) if answer.refused else _sentences(answer, voice)
-    note = ""
-    if not answer.answer:
-        note = _note("Stopped before the first word.")
+def escape(text: str) -> str:
+    """Text as HTML, safe in an attribute too."""
+    return html.escape(text, quote=True)
+
+
+def trail(title: str, heading: str) -> str:
+    """Where in a document a passage stands: title and headings, the title once."""
+    return heading if heading.startswith(title) else " › ".join(part for part in (title, heading) if part)
+
+
+def question_html(question: str) -> str:
+    """The asker's words, cut where they would fill pages."""
+    shown = escape(question[:LONGEST_SHOWN])
+    if len(question) > LONGEST_SHOWN:
+        shown += f' … <span class="dm-muted">({len(question):,} characters)</span>'
+    return f'<p class="dm-ask" dir="auto">{shown}</p>'
+
+
+def working_html(text: str) -> str:
+    """What is going on before the first word is there."""
+    return (
+        f'<p class="dm-state"><span class="dm-dots" aria-hidden="true"><i></i><i></i><i></i></span>{escape(text)}</p>'
+    )
+
+
+def first_state(mode: Mode) -> str:
+    """What is going on as soon as a question is asked."""
+    return "Searching the documents…" if mode in (Mode.RAG_ONLY, Mode.HYBRID) else "Thinking…"
+
+
+def found_text(hits: Sequence[Hit]) -> str:
+    """What is going on after the search."""
+    return f"Found {_count(len(hits), 'passage')}, reading the best…" if hits else "Thinking…"
+
+
+def writing_html(text: str, hits: Sequence[Hit]) -> str:
+    """The answer as far as it is written; its citations open the passages already."""
+
+    def chip(n: int) -> str | None:
+        return _chip(n, f"p{n}", hits[n - 1].chunk.title, hits[n - 1].chunk.heading) if 0 < n <= len(hits) else None
+
+    return f'<div class="dm-text dm-writing" dir="auto">{answer_html(text, chip, writing=True)}</div>'
+
+
+def stopped_html(text: str, hits: Sequence[Hit]) -> str:
+    """What an answer got to when it was stopped before it could be checked."""
+    body = writing_html(text, hits).replace(" dm-writing", "", 1) if text.strip() else ""
+    return body + _note("You stopped this answer.")
+
+
+def answer_body_html(answer: Answer, stopped: bool = False) -> str:
+    """A finished answer: its text with citations and doubtful sentences marked, or the calm notice of a refusal."""
+    if answer.refused:
+        return _refusal_html(answer)
+    doubtful = [s.text for s in answer.sentences if not s.supported] if answer.generation else []
+    out = [f'<div class="dm-text" dir="auto">{answer_html(answer.answer, _chips(answer), doubtful)}</div>']
+    if stopped:
+        out.append(_note("You stopped this answer."))
+    elif not answer.answer.strip():
+        out.append(_note("The model gave no answer. Try again, or put the question differently."))
     elif answer.generation is None:
-        note = _note("Answered without the documents: nothing here has been checked.")
-    elif any(not sentence.supported for sentence in answer.sentences):
-        note = _note("What is underlined was not found in the sources. Please check it before you rely on it.")
-    return f'<div class="dm-answer">{body}{note}{_details(answer)}</div>'
+        out.append(_note("No documents were read for this answer. Check it before you rely on it."))
+    out.append(_sources_html(answer))
+    return "".join(out)
 
 
-def pending_page(state: str) -> str:
-    """What is going on before the first word."""
-    return f'<div class="dm-answer dm-pending"><span class="dm-pulse"></span>{html.escape(state)}</div>'
+def error_html(message: str) -> str:
+    """A sentence in place of an answer."""
+    sentence = message[:1].upper() + message[1:]
+    sentence += "" if sentence.endswith((".", "!", "?")) else "."
+    return f'<div class="dm-error"><p>{escape(sentence)}</p></div>'
 
 
-def streaming_page(text: str) -> str:
-    """An answer while it is being written: nothing has been checked yet, so nothing is linked."""
-    return f'<div class="dm-answer dm-writing">{_lines(text)}</div>'
-
-
-def error_page(message: str) -> str:
-    """A plain sentence in place of an answer."""
-    return f'<div class="dm-answer dm-error">{_lines(message)}</div>'
-
-
-def source_page(document: DocumentText, start: int, end: int, around: int = 6000) -> str:
-    """A document with one span highlighted, cut to its surroundings when it is long.
-
-    Args:
-        document: its normalised text.
-        start: the first character of the span; out of range shows the beginning without a highlight.
-        end: the first character behind it.
-        around: characters shown before and behind the span.
-    """
-    text = document.text
-    valid = 0 <= start < end <= len(text)
-    start, end = (start, end) if valid else (0, 0)
-    first, last = max(0, start - around), min(len(text), end + around)
-    before, span, after = text[first:start], text[start:end], text[end:last]
-    mark = f'<mark id="dm-span" tabindex="-1">{html.escape(span)}</mark>' if valid else ""
+def tools_html(copy: str = "", failed: bool = False) -> str:
+    """The buttons under an answer; `copy` is what the copy button takes."""
+    take = f'<button type="button" class="dm-tool" data-copy="{escape(copy)}">Copy</button>' if copy.strip() else ""
     return (
-        f'<h2 id="dm-source-title">{html.escape(document.title or document.doc)}</h2>'
-        f'<p class="dm-path">{html.escape(document.doc)}</p>'
-        f'<div class="dm-text">{"…" if first else ""}{html.escape(before)}{mark}{html.escape(after)}'
-        f"{'…' if last < len(text) else ''}</div>"
+        f'<div class="dm-tools">{take}'
+        f'<button type="button" class="dm-tool" data-do="retry">{"Try again" if failed else "Retry"}</button>'
+        '<button type="button" class="dm-tool" data-do="edit">Edit question</button></div>'
     )
 
 
-def welcome_page(title: str, documents: int) -> str:
-    """The empty screen."""
-    known = f"{documents} document{'' if documents == 1 else 's'}"
+def copy_text(answer: Answer) -> str:
+    """An answer as plain text with its sources listed, each once."""
+    titles = _titles(answer.hits)
+    lines = {f"[{c.n}] {trail(titles.get(c.doc, ''), c.heading)} ({_place(c.doc, c.page)})" for c in answer.citations}
+    return answer.answer + ("\n\nSources:\n" + "\n".join(sorted(lines)) if lines else "")
+
+
+def details_html(answer: Answer) -> str:
+    """What was searched, how it scored and how long everything took."""
+    rows = "".join(_row(hit) for hit in answer.hits)
+    table = (
+        '<div class="dm-scroll" tabindex="0" role="region" aria-label="Passages found"><table><thead><tr>'
+        '<th class="dm-num">#</th><th>Passage</th><th class="dm-num" title="The score that ranks it">Score</th>'
+        '<th class="dm-num" title="Cosine of the embeddings">Cosine</th>'
+        '<th class="dm-num" title="Score of the word search">BM25</th></tr></thead>'
+        f"<tbody>{rows}</tbody></table></div>"
+        if rows
+        else '<p class="dm-muted">No documents were searched.</p>'
+    )
+    facts = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in _facts(answer))
+    found = f"{_count(len(answer.hits), 'passage')} · " if rows else ""
     return (
-        f'<div class="dm-welcome"><h2>{html.escape(title)}</h2>'
-        f"<p>Ask in your own words. The answer comes from {known}, and every claim links to its source.</p></div>"
+        '<details class="dm-search"><summary>What was searched '
+        f'<span class="dm-muted">{found}{_seconds(answer.timing.total_ms)}</span></summary>'
+        f"{table}<dl>{facts}</dl></details>"
     )
 
 
-def header_page(title: str, documents: int, model: str) -> str:
-    """The top of the page."""
-    return (
-        '<div class="dm-header"><svg class="dm-logo" viewBox="0 0 32 32" aria-hidden="true">'
-        '<rect x="2" y="4" width="28" height="20" rx="6"/><path d="M10 24v6l7-6z"/>'
-        '<path class="dm-lines" d="M9 11h14M9 17h9"/></svg>'
-        f"<h1>{html.escape(title)}</h1><span>{documents} documents · {html.escape(model)}</span></div>"
+def passage_refs_html(hits: Sequence[Hit], read: Read) -> str:
+    """The source panel's contents for every passage found, inert until the page shows one of them."""
+    texts = {doc: read(doc) for doc in dict.fromkeys(hit.chunk.doc for hit in hits)}
+    out = []
+    for hit in hits:
+        c = hit.chunk
+        passage = Citation(hit.rank, c.doc, c.heading, c.page, c.id, c.start, c.end, c.text)
+        out.append(_ref(f"p{hit.rank}", passage, c.title, texts[c.doc]))
+    return "".join(out)
+
+
+def citation_refs_html(answer: Answer, read: Read) -> str:
+    """The same for the spans that an answer cites."""
+    titles = _titles(answer.hits)
+    texts = {doc: read(doc) for doc in dict.fromkeys(citation.doc for citation in answer.citations)}
+    return "".join(
+        _ref(f"c{number}", citation, titles.get(citation.doc, citation.doc), texts[citation.doc])
+        for number, citation in enumerate(answer.citations)
     )
 
 
-def _sentences(answer: Answer, voice: Voice) -> str:
-    """The answer's text; each sentence's markers become links to its own quotes."""
-    out: list[str] = []
-    position = 0
+def whole_document_html(document: DocumentText | None, start: int, end: int) -> str:
+    """A whole document with a span marked, for the panel."""
+    return passage_html(document.text, start, end, around=None) if document else _note("This document is gone.")
+
+
+def _ref(key: str, citation: Citation, title: str, document: DocumentText | None) -> str:
+    """One template for the panel. Where the document cannot be read or has changed since, the quote stands alone."""
+    start, end = citation.start, citation.end
+    whole = ""
+    if document is not None and document.text[start:end] == citation.quote:
+        body = passage_html(document.text, start, end)
+        whole = ' data-whole="1"' if len(document.text) > len(citation.quote) else ""
+    else:
+        body = passage_html(citation.quote, 0, len(citation.quote))
+    place, headings = _place(citation.doc, citation.page), _below(title, citation.heading)
+    return (
+        f'<template data-ref="{key}" data-n="{citation.n}" data-title="{escape(title or citation.doc)}" '
+        f'data-place="{escape(place)}" data-trail="{escape(headings)}" '
+        f'data-doc="{escape(citation.doc)}" data-start="{start}" data-end="{end}"{whole}>{body}</template>'
+    )
+
+
+def _refusal_html(answer: Answer) -> str:
+    text = answer_html(answer.answer, lambda n: None)
+    nearest = ((hit.rank, hit.chunk) for hit in answer.hits[:NEAREST])
+    cards = "".join(_card(rank, f"p{rank}", chunk.title or chunk.doc, chunk.heading) for rank, chunk in nearest)
+    notice = f'<div class="dm-refusal"><div class="dm-text" dir="auto">{text}</div></div>'
+    return notice + _cards("Closest passages", cards)
+
+
+def _sources_html(answer: Answer) -> str:
+    """The sources as a row of cards, one for each passage that is cited."""
+    titles = _titles(answer.hits)
+    first: dict[int, int] = {}
+    for number, citation in enumerate(answer.citations):
+        first.setdefault(citation.n, number)
+    cited = ((n, number, answer.citations[number]) for n, number in sorted(first.items()))
+    return _cards("Sources", "".join(_card(n, f"c{at}", titles.get(c.doc, c.doc), c.heading) for n, at, c in cited))
+
+
+def _cards(label: str, cards: str) -> str:
+    return f'<h3 class="dm-label">{label}</h3><ul class="dm-cards">{cards}</ul>' if cards else ""
+
+
+def _card(n: int, key: str, title: str, heading: str) -> str:
+    last = _below(title, heading).split(" › ")[-1]
+    under = f"<small>{escape(last)}</small>" if last else ""
+    return (
+        f'<li><button type="button" class="dm-card" data-ref="{key}"><b>{n}</b>'
+        f"<span><span>{escape(title)}</span>{under}</span></button></li>"
+    )
+
+
+def _chips(answer: Answer) -> Callable[[int], str | None]:
+    """Citations for an answer's markers. The second [1] in the text points to the second span cited from passage 1."""
+    titles = _titles(answer.hits)
+    keys = {(c.n, c.start, c.end): number for number, c in enumerate(answer.citations)}
+    cited: dict[int, list[Citation]] = {}
     for sentence in answer.sentences:
-        start = answer.answer.find(sentence.text, position)
-        if start < 0:
-            continue
-        out.append(html.escape(answer.answer[position:start]))
-        piece = html.escape(sentence.text)
         for citation in sentence.citations:
-            label = f"Source {citation.n}: {citation.doc}"
-            link = _link(citation.doc, citation.start, citation.end, str(citation.n), label, "dm-cite")
-            piece = piece.replace(html.escape(voice.cite(citation.n)), link)
-        unchecked = answer.generation is not None and not sentence.supported
-        out.append(
-            f'<span class="dm-unsupported" title="Not found in the sources">{piece}</span>' if unchecked else piece
-        )
-        position = start + len(sentence.text)
-    out.append(html.escape(answer.answer[position:]))
-    return _paragraphs("".join(out))
+            cited.setdefault(citation.n, []).append(citation)
+    for citation in answer.citations:
+        cited.setdefault(citation.n, [citation])
+    seen: dict[int, int] = {}
+
+    def chip(n: int) -> str | None:
+        if n not in cited:
+            return None
+        at = seen[n] = seen.get(n, -1) + 1
+        citation = cited[n][min(at, len(cited[n]) - 1)]
+        key = keys.get((n, citation.start, citation.end))
+        return _chip(n, f"p{n}" if key is None else f"c{key}", titles.get(citation.doc, citation.doc), citation.heading)
+
+    return chip
 
 
-def _refusal(answer: Answer) -> str:
-    links = "".join(f"<li>{_passage_link(hit.chunk)}</li>" for hit in answer.hits[:NEAREST])
-    nearest = f'<p class="dm-small">Closest passages</p><ul class="dm-nearest">{links}</ul>' if links else ""
-    return f'<div class="dm-refusal">{_lines(answer.answer)}</div>{nearest}'
-
-
-def _passage_link(chunk: Chunk) -> str:
-    label = " › ".join(part for part in (chunk.title or chunk.doc, chunk.heading) if part)
-    return _link(chunk.doc, chunk.start, chunk.end, label, f"Open {label}", "dm-passage")
-
-
-def _link(doc: str, start: int, end: int, text: str, label: str, kind: str) -> str:
-    """A link that the page's script opens in the panel: it leads to a source and nowhere else."""
-    target = "#source?" + urlencode({"doc": doc, "start": start, "end": end})
+def _chip(n: int, key: str, title: str, heading: str) -> str:
+    where = escape(trail(title, heading))
     return (
-        f'<a class="{kind}" href="{html.escape(target)}" title="{html.escape(label)}" '
-        f'aria-label="{html.escape(label)}">{html.escape(text)}</a>'
+        f'<button type="button" class="dm-chip" data-ref="{key}" title="{where}" '
+        f'aria-label="Source {n}: {where}">{n}</button>'
     )
 
 
-def _details(answer: Answer) -> str:
-    """What was searched: passages with scores, and times."""
-    took = answer.timing
-    facts = [LABELS[answer.mode][0], answer.model]
+def _row(hit: Hit) -> str:
+    def figure(value: float | None) -> str:
+        return f'<td class="dm-num">{"–" if value is None else f"{value:.3f}"}</td>'
+
+    chunk = hit.chunk
+    under = " · ".join(part for part in (_place(chunk.doc, chunk.page), _below(chunk.title, chunk.heading)) if part)
+    return (
+        f'<tr><td class="dm-num">{hit.rank}</td><td><button type="button" class="dm-link" data-ref="p{hit.rank}">'
+        f"{escape(chunk.title or chunk.doc)}</button><small>{escape(under)}</small></td>"
+        f"{figure(hit.score)}{figure(hit.dense)}{figure(hit.bm25)}</tr>"
+    )
+
+
+def _facts(answer: Answer) -> list[tuple[str, str]]:
+    timing, usage = answer.timing, answer.usage
+    facts = [("Mode", MODES[answer.mode].label), ("Model", answer.model)]
+    if answer.adapter:
+        facts.append(("Adapter", answer.adapter))
     if answer.generation:
-        facts.append(f"searched in {took.retrieval_ms:.0f} ms")
-    if took.first_token_ms:
-        facts.append(f"first word after {took.first_token_ms / 1000:.1f} s")
-    facts.append(f"{took.total_ms / 1000:.1f} s in all")
-    if answer.usage.prompt_tokens:
-        facts.append(f"{answer.usage.prompt_tokens} tokens read, {answer.usage.completion_tokens} written")
-    table = _hits_table(answer.hits) if answer.hits else ""
-    return (
-        f'<details class="dm-details"><summary>What was searched</summary><p>{html.escape(" · ".join(facts))}</p>{table}'
-        "</details>"
-    )
+        facts += [("Index", answer.generation), ("Relevance", f"{answer.confidence:.2f}")]
+        facts.append(("Search", _seconds(timing.retrieval_ms)))
+    if usage.completion_tokens:
+        facts.append(("First word", _seconds(timing.first_token_ms)))
+        facts.append(("Tokens", f"{usage.prompt_tokens:,} read, {usage.completion_tokens:,} written"))
+    return [*facts, ("Total", _seconds(timing.total_ms))]
 
 
-def _hits_table(hits: Sequence[Hit]) -> str:
-    rows = "".join(
-        f"<tr><td>{hit.rank}</td><td>{_passage_link(hit.chunk)}</td><td>{hit.score:.3f}</td>"
-        f"<td>{_number(hit.dense, 3)}</td><td>{_number(hit.bm25, 1)}</td></tr>"
-        for hit in hits
-    )
-    return (
-        "<table><thead><tr><th>#</th><th>passage</th><th>score</th><th>cosine</th><th>BM25</th></tr></thead>"
-        f"<tbody>{rows}</tbody></table>"
-    )
+def _titles(hits: Sequence[Hit]) -> dict[str, str]:
+    return {hit.chunk.doc: hit.chunk.title or hit.chunk.doc for hit in hits}
 
 
-def _number(value: float | None, digits: int) -> str:
-    return "–" if value is None else f"{value:.{digits}f}"
+def _below(title: str, heading: str) -> str:
+    """The heading trail without the title in front."""
+    return heading[len(title) :].removeprefix(" › ") if title and heading.startswith(title) else heading
+
+
+def _place(doc: str, page: int | None) -> str:
+    return f"{doc}, page {page}" if page else doc
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
+def _seconds(milliseconds: float) -> str:
+    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
 
 
 def _note(text: str) -> str:
-    return f'<p class="dm-note">{html.escape(text)}</p>'
-
-
-def _lines(text: str) -> str:
-    return _paragraphs(html.escape(text))
-
-
-def _paragraphs(escaped: str) -> str:
-    """Blank lines part paragraphs. No newline is left: the chat would take what follows for Markdown."""
-    blocks = [block.strip().replace("\n", "<br>") for block in escaped.split("\n\n") if block.strip()]
-    return "".join(f"<p>{block}</p>" for block in blocks)
+    return f'<p class="dm-note">{escape(text)}</p>'

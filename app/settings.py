@@ -112,7 +112,7 @@ def load_settings(**flags: Any) -> Settings:
         raise DeskmateError(f"{FILE} cannot be read: {error}") from error
     if settings is None or problems:
         raise DeskmateError(
-            f"wrong settings in {FILE}, DESKMATE_… or flags: {'; '.join(problems)}; `deskmate config` lists them all"
+            f"wrong settings in {FILE}, DESKMATE_… or flags: {'; '.join(problems)}; docs/settings.md lists them all"
         )
     return settings
 
@@ -132,7 +132,5 @@ def _unknown_variables() -> list[str]:
 def _known(name: str) -> bool:
     section, _, key = name.lower().partition("__")
     field = Settings.model_fields.get(section)
-    if field is None or not key:
-        return field is not None
-    fields = getattr(field.annotation, "model_fields", {})
-    return key in fields
+    # Below a section pydantic itself says what it does not know.
+    return field is not None and (not key or hasattr(field.annotation, "model_fields"))

@@ -27,7 +27,8 @@ def render_prompt(
 ) -> list[Turn]:
     """Render the conversation that the model continues.
 
-    The instructions come first and never change, so their key-value cache serves every question.
+    Instructions and question stand together at the end: a small model that reads them before 500 tokens of passages has
+    forgotten them by then (docs/log.md has the figures).
 
     Args:
         question: in the asker's words.
@@ -35,10 +36,11 @@ def render_prompt(
         voice: the house style.
         history: earlier turns of the conversation, user and assistant in turn, oldest first.
     """
-    parts = [voice.persona.instructions.strip()] if passages is not None else [_without_passages(voice)]
+    parts = []
     for n, passage in enumerate(passages or (), start=1):
         parts.append(f"Passage {n}, from {_defuse(passage.source)}:\n{OPEN}\n{_defuse(passage.text)}\n{CLOSE}")
-    parts.append(f"Question: {question.strip()}")
+    instructions = _without_passages(voice) if passages is None else voice.persona.instructions.strip()
+    parts.append(f"{instructions} {question.strip()}")
     return [*history, Turn(role="user", content="\n\n".join(parts))]
 
 

@@ -70,7 +70,8 @@ class HashingEmbedder:
         if on_batch:
             on_batch(len(texts))
         rows[~rows.any(axis=1), 0] = 1.0  # a text without words is as near to all others as any
-        return rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        unit: Vectors = rows / np.linalg.norm(rows, axis=1, keepdims=True)
+        return unit
 
 
 class SentenceEmbedder:
@@ -151,8 +152,9 @@ def _load_encoder(folder: Path, dtype: str, window: int) -> Encode:
 
     def encode(texts: list[str], _: list[list[int]]) -> Vectors:
         rows = model.encode(texts, batch_size=len(texts), show_progress_bar=False, convert_to_tensor=True)
-        vectors: Vectors = rows.float().cpu().numpy()
-        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        vectors = rows.float().cpu().numpy()
+        unit: Vectors = vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+        return unit
 
     return encode
 

@@ -132,4 +132,4 @@ class LexicalIndex:
         if not found:
             return []
         rows = self._searcher.fast_field_values("row", [address for _, address in found])
-        return [(int(row), float(score)) for row, (score, _) in zip(rows, found, strict=True)]
+        return [(int(row or 0), float(score)) for row, (score, _) in zip(rows, found, strict=True)]

@@ -1,6 +1,7 @@
 """Texts to vectors: the fake, the batches and the cache."""
 
 import sqlite3
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -35,7 +36,7 @@ def test_every_vector_of_the_fake_has_length_1_and_depends_on_its_own_text_only(
 def test_the_fakes_tokens_are_spans_in_order(text) -> None:
     spans = HashingEmbedder().offsets(text)
     assert all(0 <= start < end <= len(text) for start, end in spans)
-    assert all(before[1] <= after[0] for before, after in zip(spans, spans[1:], strict=False))
+    assert all(before[1] <= after[0] for before, after in pairwise(spans))
     covered = "".join(text[start:end] for start, end in spans)
     assert covered == "".join(text.split())
 

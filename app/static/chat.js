@@ -1,84 +1,430 @@
-// Opens sources in the panel, and the few keys that make the chat work without a mouse. No dependency, no request but to us.
-() => {
-  const panel = document.createElement("aside");
-  panel.id = "dm-panel";
-  panel.hidden = true;
-  panel.setAttribute("role", "dialog");
-  panel.setAttribute("aria-labelledby", "dm-source-title");
-  panel.innerHTML =
-    '<div class="dm-bar"><button type="button" data-step="-1" aria-label="Previous source">‹</button>' +
-    '<button type="button" data-step="1" aria-label="Next source">›</button><span class="dm-place"></span>' +
-    '<button type="button" data-close aria-label="Close the source">×</button></div><div class="dm-source" tabindex="0"></div>';
-  document.body.append(panel);
-  const body = panel.querySelector(".dm-source");
-  let opener = null;
+// Puts the pieces that Python renders into their places, and opens sources. Decides nothing, asks no other host.
+"use strict";
 
-  const siblings = () => {
-    const message = opener && opener.closest(".dm-answer");
-    return message ? [...message.querySelectorAll("a.dm-cite")] : [];
+const deskmate = (() => {
+  const one = (selector, root = document) => root.querySelector(selector);
+  const all = (selector, root = document) => [...root.querySelectorAll(selector)];
+  const root = document.documentElement;
+  const narrow = window.matchMedia("(max-width: 999px)");
+  const question = () => one("#dm-question textarea");
+  const toQuestion = () => narrow.matches || question()?.focus({ preventScroll: true }); // no keyboard pops up on a phone
+
+  /* Theme: the system's, or what was chosen. Gradio's own class follows, for the pieces that it draws. */
+
+  const stored = () => {
+    try {
+      return localStorage.getItem("deskmate-theme");
+    } catch {
+      return null; // storage is switched off
+    }
   };
+  const isDark = () =>
+    (root.dataset.theme || (window.matchMedia("(prefers-color-scheme: dark)").matches ? "dark" : "light")) === "dark";
 
-  async function open(link) {
-    const query = link.getAttribute("href").slice("#source?".length);
-    document.querySelectorAll("a.dm-open").forEach((a) => a.classList.remove("dm-open"));
-    opener = link;
-    link.classList.add("dm-open");
-    const reply = await fetch("source?" + query, { credentials: "same-origin" });
-    body.innerHTML = reply.ok ? await reply.text() : '<h2 id="dm-source-title">This source is not available.</h2>';
-    panel.hidden = false;
-    document.body.classList.add("dm-panel-open");
-    const links = siblings();
-    const place = links.indexOf(link);
-    panel.querySelector(".dm-place").textContent = place < 0 ? "" : `Source ${place + 1} of ${links.length}`;
-    panel.querySelectorAll("[data-step]").forEach((b) => (b.disabled = place < 0 || links.length < 2));
-    const span = body.querySelector("#dm-span");
-    if (span) {
-      span.scrollIntoView({ block: "center" });
-      span.focus({ preventScroll: true });
-    }
+  function showTheme(theme) {
+    if (theme === "dark" || theme === "light") root.dataset.theme = theme;
+    if (document.body) document.body.classList.toggle("dark", isDark());
   }
 
-  function close() {
-    panel.hidden = true;
-    document.body.classList.remove("dm-panel-open");
-    if (opener) {
-      opener.classList.remove("dm-open");
-      opener.focus();
+  function switchTheme() {
+    const theme = isDark() ? "light" : "dark";
+    try {
+      localStorage.setItem("deskmate-theme", theme);
+    } catch {
+      /* then it holds for this visit */
     }
+    showTheme(theme);
   }
 
-  document.addEventListener("click", (event) => {
-    const link = event.target.closest && event.target.closest('a[href^="#source?"]');
-    if (link) {
+  showTheme(stored());
+
+  /* The bar, the lines above the question, the note below it. */
+
+  const on = (element, name, action) =>
+    element.addEventListener("click", (event) => {
+      const button = event.target.closest(`[data-do="${name}"]`);
+      if (button) action(button);
+    });
+
+  function bar(element, trigger) {
+    showTheme(stored());
+    on(element, "theme", switchTheme);
+    on(element, "fresh", () => {
+      source.close();
+      trigger("clear");
+      toQuestion();
+    });
+    const skip = one(".dm-skip", element);
+    skip.addEventListener("click", (event) => {
       event.preventDefault();
-      open(link);
+      question()?.focus();
+    });
+  }
+
+  function lines(element, trigger) {
+    on(element, "keep", () => {
+      showEditing("");
+      trigger("clear");
+      question()?.focus();
+    });
+    document.addEventListener("input", (event) => {
+      if (event.target === question()) showHint("");
+    });
+  }
+
+  function showHint(text) {
+    const hint = one(".dm-hint");
+    if (hint && hint.textContent !== text) hint.textContent = text;
+  }
+
+  function showEditing(text) {
+    const line = one(".dm-editing");
+    if (!line) return;
+    line.hidden = !text;
+    one("span", line).textContent = text;
+    document.body.classList.toggle("dm-edits", Boolean(text));
+  }
+
+  function note(element) {
+    const show = () => {
+      const chosen = one("#dm-mode input:checked");
+      one(".dm-mode-note", element).textContent = (chosen && deskmate.modes[chosen.value].note) || "";
+    };
+    document.addEventListener("change", (event) => {
+      if (event.target.closest?.("#dm-mode")) show();
+    });
+    show();
+    // Gradio draws the switch after this piece, perhaps.
+    const late = new MutationObserver(() => {
+      if (!one("#dm-mode input:checked")) return;
+      show();
+      late.disconnect();
+    });
+    late.observe(one("#dm-composer") || document.body, { childList: true, subtree: true });
+  }
+
+  /* The transcript. */
+
+  // Make `old` look like `next`, leaving alone what is the same: focus and selection live there.
+  function settle(old, next) {
+    const wanted = [...next.childNodes];
+    const have = [...old.childNodes];
+    wanted.forEach((node, place) => {
+      const there = have[place];
+      if (!there) old.append(node);
+      else if (there.isEqualNode(node)) return;
+      else if (there.nodeType === 1 && node.nodeType === 1 && there.cloneNode().isEqualNode(node.cloneNode()))
+        settle(there, node);
+      else there.replaceWith(node);
+    });
+    have.slice(wanted.length).forEach((node) => node.remove());
+  }
+
+  function fill(part, html) {
+    if (part.written === html) return;
+    part.written = html;
+    const next = document.createElement("template");
+    next.innerHTML = html;
+    settle(part, next.content);
+  }
+
+  const PARTS = ["question", "body", "after", "refs", "cites"];
+
+  function newTurn(number) {
+    const turn = document.createElement("article");
+    turn.className = "dm-turn";
+    turn.dataset.turn = number;
+    for (const part of PARTS) {
+      const place = document.createElement("div");
+      place.className = `dm-${part}`;
+      turn.append(place);
     }
-    const theme = event.target.closest && event.target.closest("#dm-theme");
-    if (theme) {
-      const dark = document.body.classList.toggle("dark");
-      localStorage.setItem("dm-theme", dark ? "dark" : "light");
+    return turn;
+  }
+
+  function transcript(element, props, watch, trigger) {
+    const log = one(".dm-log", element);
+    const status = one('[role="status"]', element);
+    const scroller = one("#dm-transcript");
+    let follows = true; // whether the reader is at the end and wants to stay there
+
+    scroller.addEventListener("scroll", () => {
+      follows = scroller.scrollHeight - scroller.scrollTop - scroller.clientHeight < 60;
+    });
+
+    // The turn as it will come, shown at once: the server needs a moment to take the question.
+    let soon = null;
+    let overdue = 0;
+
+    function expect(text) {
+      if (!text.trim() || document.body.classList.contains("dm-busy")) return;
+      forget();
+      soon = newTurn("soon");
+      const asked = Object.assign(document.createElement("p"), { className: "dm-ask", textContent: text.trim().slice(0, 600) });
+      one(".dm-question", soon).append(asked);
+      waitIn(soon);
+      log.append(soon);
+      greet(false);
+      scroller.scrollTop = scroller.scrollHeight;
     }
-  });
-  panel.addEventListener("click", (event) => {
-    const button = event.target.closest("button");
-    if (!button) return;
-    if ("close" in button.dataset) return close();
-    const links = siblings();
-    const next = links[(links.indexOf(opener) + Number(button.dataset.step) + links.length) % links.length];
-    if (next) open(next);
-  });
+
+    function greet(shown) {
+      const welcome = one(".dm-welcome", log);
+      if (welcome) welcome.hidden = !shown;
+      document.body.classList.toggle("dm-empty", Boolean(welcome) && shown);
+      one('[data-do="fresh"]').hidden = Boolean(welcome) && shown;
+    }
+
+    function waitIn(turn) {
+      const mode = one("#dm-mode input:checked")?.value;
+      const state = deskmate.modes[mode]?.state || "…";
+      const dots = '<span class="dm-dots" aria-hidden="true"><i></i><i></i><i></i></span>';
+      const line = Object.assign(document.createElement("p"), { className: "dm-state", innerHTML: dots });
+      line.append(state);
+      one(".dm-body", turn).replaceChildren(line);
+      document.body.classList.add("dm-busy");
+      overdue = setTimeout(() => {
+        line.textContent = "The help desk does not answer. Check your connection, then load this page again.";
+        document.body.classList.remove("dm-busy");
+      }, 20000);
+    }
+
+    function forget() {
+      clearTimeout(overdue);
+      soon?.remove();
+      soon = null;
+    }
+
+    function showTurn(patch) {
+      one(".dm-welcome", log)?.remove();
+      if (patch.drop) one(`[data-turn="${patch.drop}"]`, log)?.remove();
+      let turn = one(`[data-turn="${patch.turn}"]`, log);
+      if (!turn) {
+        turn = newTurn(patch.turn);
+        log.append(turn);
+        follows = true;
+        source.close();
+      }
+      for (const part of PARTS) fill(one(`.dm-${part}`, turn), patch[part] || "");
+      turn.setAttribute("aria-busy", String(patch.busy));
+      if (follows) scroller.scrollTop = scroller.scrollHeight;
+    }
+
+    function apply() {
+      const patch = props.value;
+      if (!patch || typeof patch !== "object") return;
+      const body = document.body.classList;
+      if (patch.turn || patch.welcome || patch.hint) forget();
+      if (patch.welcome) {
+        log.innerHTML = patch.welcome;
+        scroller.scrollTop = 0;
+      }
+      if (patch.turn) showTurn(patch);
+      if (!soon) greet(true);
+      body.toggle("dm-busy", Boolean(patch.busy));
+      if (!patch.busy) body.remove("dm-stops");
+      if (patch.hint !== undefined) showHint(patch.hint);
+      if (patch.edit !== undefined) showEditing(patch.edit);
+      if (patch.edit) question()?.focus();
+      if (patch.say && status.textContent !== patch.say) status.textContent = patch.say;
+    }
+
+    element.addEventListener("click", (event) => {
+      const button = event.target.closest("button");
+      if (!button) return;
+      const { ref, ask, copy, do: action } = button.dataset;
+      if (ref) source.open(button);
+      else if (ask) {
+        expect(ask);
+        trigger("submit", { question: ask });
+      } else if (copy) take(button, copy);
+      else if (action === "retry") trigger("submit", { again: true });
+      else if (action === "edit") trigger("edit");
+      if (ask || action === "retry") toQuestion();
+    });
+    document.addEventListener("keydown", (event) => {
+      if (event.target !== question() || event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+      expect(event.target.value);
+    });
+    document.addEventListener("click", (event) => {
+      if (event.target.closest("#dm-send")) {
+        expect(question().value);
+        toQuestion();
+      }
+      if (event.target.closest("#dm-stop")) {
+        document.body.classList.add("dm-stops");
+        toQuestion();
+      }
+    });
+    watch("value", apply);
+    apply();
+    ready();
+  }
+
+  async function take(button, text) {
+    try {
+      await navigator.clipboard.writeText(text);
+    } catch {
+      // A page that was not opened by https or from this machine may not use the clipboard interface.
+      const area = document.createElement("textarea");
+      area.value = text;
+      document.body.append(area);
+      area.select();
+      document.execCommand("copy");
+      area.remove();
+      button.focus();
+    }
+    button.textContent = "Copied";
+    setTimeout(() => (button.textContent = "Copy"), 1600);
+  }
+
+  function ready() {
+    const box = question();
+    if (!box) return void setTimeout(ready, 30);
+    box.setAttribute("aria-label", "Your question");
+    box.setAttribute("aria-keyshortcuts", "/");
+    document.body.classList.add("dm-ready");
+    one("#dm-splash")?.remove();
+    toQuestion();
+  }
+
+  /* The source panel. What it shows lies in the turn already, in <template> elements. */
+
+  const source = (() => {
+    let aside = null;
+    let server = null;
+    let opener = null;
+    let open = null; // the template that is shown
+
+    const siblings = () => all(`template[data-ref^="${open.dataset.ref[0]}"]`, open.closest(".dm-turn"));
+
+    function show(template) {
+      open = template;
+      const { title, trail, place, n, ref, whole } = template.dataset;
+      const list = siblings();
+      const kind = ref[0] === "c" ? "Source" : "Passage";
+      one("#dm-source-count").textContent =
+        list.length > 1 ? `${kind} ${n} · ${list.indexOf(template) + 1} of ${list.length}` : `${kind} ${n}`;
+      one("#dm-source-title").textContent = title;
+      one("#dm-source-trail").textContent = trail;
+      one("#dm-source-place").textContent = place;
+      one('[data-panel="whole"]', aside).hidden = !whole;
+      for (const way of ["previous", "next"]) one(`[data-panel="${way}"]`, aside).hidden = list.length < 2;
+      write(template.content.cloneNode(true));
+      aside.hidden = false;
+      document.body.classList.add("dm-reads");
+      reveal();
+      all(".dm-open").forEach((button) => button.classList.remove("dm-open"));
+      all(`[data-ref="${ref}"]`, template.closest(".dm-turn")).forEach((b) => b.classList.add("dm-open"));
+    }
+
+    function write(content) {
+      one("#dm-source-text").replaceChildren(content);
+    }
+
+    function reveal() {
+      const text = one("#dm-source-text");
+      const hit = one(".dm-hit", text);
+      text.scrollTop = hit
+        ? hit.getBoundingClientRect().top - text.getBoundingClientRect().top + text.scrollTop - text.clientHeight / 3
+        : 0;
+    }
+
+    function openBy(button) {
+      const turn = button.closest(".dm-turn");
+      const template = turn && one(`template[data-ref="${button.dataset.ref}"]`, turn);
+      if (!template || !aside) return;
+      opener = button;
+      aside.setAttribute("role", narrow.matches ? "dialog" : "complementary");
+      aside.toggleAttribute("aria-modal", narrow.matches);
+      show(template);
+      one("#dm-source-title").focus({ preventScroll: true });
+    }
+
+    function close() {
+      if (!aside || aside.hidden) return;
+      aside.hidden = true;
+      document.body.classList.remove("dm-reads");
+      all(".dm-open").forEach((button) => button.classList.remove("dm-open"));
+      // Finishing an answer draws its citations anew: the one that opened the panel may be another element now.
+      const back = opener?.isConnected ? opener : open && one(`button[data-ref="${open.dataset.ref}"]`, open.closest(".dm-turn") || document);
+      (back || question())?.focus({ preventScroll: true });
+      opener = open = null;
+    }
+
+    function step(by) {
+      const list = siblings();
+      const at = list.indexOf(open);
+      if (list.length) show(list[(at + by + list.length) % list.length]);
+    }
+
+    async function whole(button) {
+      const { doc, start, end } = open.dataset;
+      const asked = open;
+      button.disabled = true;
+      try {
+        const html = await server.whole({ doc, start: Number(start), end: Number(end) });
+        if (open !== asked) return;
+        const next = document.createElement("template");
+        next.innerHTML = html; // rendered and escaped by app.markup, like everything here
+        write(next.content);
+        button.hidden = true;
+        reveal();
+      } finally {
+        button.disabled = false;
+      }
+    }
+
+    function mount(element, functions) {
+      aside = one("#dm-source", element);
+      server = functions;
+      aside.addEventListener("click", (event) => {
+        const button = event.target.closest("[data-panel]");
+        if (!button) return;
+        const action = button.dataset.panel;
+        if (action === "close") close();
+        else if (action === "whole") whole(button);
+        else step(action === "next" ? 1 : -1);
+      });
+      document.addEventListener("click", (event) => {
+        if (event.target.id === "dm-side") close(); // the dimmed page beside a drawer
+      });
+      aside.addEventListener("keydown", (event) => {
+        if (event.key === "ArrowLeft" && event.altKey) step(-1);
+        else if (event.key === "ArrowRight" && event.altKey) step(1);
+        else if (event.key === "Tab" && narrow.matches) keepInside(event);
+      });
+    }
+
+    // A drawer covers the page, so Tab goes round inside it.
+    function keepInside(event) {
+      const stops = all('button:not([hidden]):not(:disabled), [tabindex="0"]', aside);
+      const first = stops[0];
+      const last = stops[stops.length - 1];
+      if (event.shiftKey && (document.activeElement === first || document.activeElement.id === "dm-source-title")) {
+        event.preventDefault();
+        last.focus();
+      } else if (!event.shiftKey && document.activeElement === last) {
+        event.preventDefault();
+        first.focus();
+      }
+    }
+
+    return { mount, open: openBy, close };
+  })();
+
   document.addEventListener("keydown", (event) => {
-    if (event.key === "Escape" && !panel.hidden) {
+    if (event.key === "Escape" && document.body.classList.contains("dm-reads")) {
       event.preventDefault();
-      close();
+      source.close();
     }
-    const typing = /^(INPUT|TEXTAREA|SELECT)$/.test(document.activeElement?.tagName ?? "");
-    if (event.key === "/" && !typing) {
+    const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
       event.preventDefault();
-      document.querySelector("#dm-question textarea")?.focus();
+      source.close();
+      question()?.focus();
     }
   });
 
-  const chosen = localStorage.getItem("dm-theme");
-  if (chosen) document.body.classList.toggle("dark", chosen === "dark");
-}
+  return { modes: {}, bar, lines, note, transcript, panel: source.mount };
+})();

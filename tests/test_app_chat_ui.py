@@ -1,0 +1,327 @@
+"""How a conversation goes, and what the web application lets through."""
+
+import socket
+import threading
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from fake_desk import FakeDesk
+from fastapi.testclient import TestClient
+
+from app.answer import Mode
+from app.conversation import UNEXPECTED, Conversation, Limits, Patch, Session
+from ingest.errors import DeskmateError
+
+
+def conversation(desk: FakeDesk, **limits: int) -> Conversation:
+    return Conversation(desk, "Help desk", ["What is a VPN?"], frozenset(), Limits(**limits) if limits else None)
+
+
+def ask(talk: Conversation, session: Session, question: str, mode: Mode = Mode.RAG_ONLY, **more: Any) -> list[Patch]:
+    first = talk.begin(session, question, mode, "tab", **more)
+    return [first, *talk.answer(session, "tab")]
+
+
+@pytest.fixture
+def desk() -> FakeDesk:
+    return FakeDesk(word_s=0, prefill_s=0)
+
+
+@pytest.fixture
+def slow() -> FakeDesk:
+    return FakeDesk(word_s=0.02, prefill_s=0.02)
+
+
+def test_the_states_come_before_the_words_and_the_answer_last(slow: FakeDesk) -> None:
+    patches = ask(conversation(slow), Session(), "vpn error 809")
+    bodies = [patch["body"] for patch in patches]
+    assert "Searching the documents" in bodies[0]
+    assert any("Found 6 passages" in body for body in bodies[1:3])
+    assert any("dm-writing" in body for body in bodies[3:-1])
+    assert "Sources" in bodies[-1]
+    assert [patch["busy"] for patch in patches] == [True] * (len(patches) - 1) + [False]
+    assert len({patch["seq"] for patch in patches}) == len(patches)
+
+
+def test_each_patch_is_complete_for_its_turn(slow: FakeDesk) -> None:
+    patches = ask(conversation(slow), Session(), "vpn error 809")
+    assert all(patch["turn"] == 1 and "vpn error 809" in patch["question"] for patch in patches)
+    with_refs = ["refs" in patch for patch in patches]
+    assert with_refs == sorted(with_refs), "once the passages are there, no patch takes them away"
+
+
+def test_an_empty_question_is_a_gentle_hint(desk: FakeDesk) -> None:
+    session = Session()
+    (patch,) = ask(conversation(desk), session, "  \n ")
+    assert patch["hint"] == "Type a question first."
+    assert "turn" not in patch
+    assert not desk.asked
+
+
+def test_one_question_at_a_time(desk: FakeDesk) -> None:
+    talk, session = conversation(desk), Session()
+    talk.begin(session, "vpn", Mode.RAG_ONLY, "tab")
+    assert "Stop" in talk.begin(session, "phone", Mode.RAG_ONLY, "tab")["hint"]
+
+
+def test_what_the_user_can_mend_is_a_sentence_and_the_chat_goes_on(desk: FakeDesk) -> None:
+    talk, session = conversation(desk), Session()
+    last = ask(talk, session, "x" * 100_000)[-1]
+    assert "The question has 100,000 characters, at most 8,000 are read; shorten it." in last["body"]
+    assert "Try again" in last["after"]
+    assert not last["busy"]
+    assert "Sources" in ask(talk, session, "vpn")[-1]["body"]
+
+
+def test_an_unexpected_error_is_logged_and_not_shown(desk: FakeDesk, caplog: pytest.LogCaptureFixture) -> None:
+    last = ask(conversation(desk), Session(), "crash")[-1]
+    assert UNEXPECTED in last["body"]
+    assert "secret" not in str(last)
+    assert "a secret in a traceback" in caplog.text
+
+
+def test_stop_cancels_the_model_and_keeps_what_was_written(slow: FakeDesk) -> None:
+    talk, session = conversation(slow), Session()
+    talk.begin(session, "vpn error 809", Mode.RAG_ONLY, "tab")
+    patches: list[Patch] = []
+    for patch in talk.answer(session, "tab"):
+        patches.append(patch)
+        if "dm-writing" in patch.get("body", ""):
+            talk.stop(session)
+    assert slow.stopped == ["vpn error 809"]
+    assert "You stopped this answer." in patches[-1]["body"]
+    assert not patches[-1]["busy"]
+
+
+def test_a_closed_tab_stops_its_answer(slow: FakeDesk) -> None:
+    talk, session = conversation(slow), Session()
+    talk.begin(session, "vpn error 809", Mode.RAG_ONLY, "tab")
+    for patch in talk.answer(session, "tab"):
+        if "dm-writing" in patch.get("body", ""):
+            talk.left("tab")
+    assert slow.stopped
+
+
+def test_a_tab_closed_while_waiting_frees_its_place(desk: FakeDesk) -> None:
+    talk = conversation(desk, at_once=1, waiting=0)
+    talk.begin(Session(), "vpn", Mode.RAG_ONLY, "gone")
+    talk.left("gone")
+    assert "Sources" in ask(talk, Session(), "vpn")[-1]["body"]
+
+
+def test_a_full_desk_says_that_one_waits_and_then_that_it_is_too_much(desk: FakeDesk) -> None:
+    talk = conversation(desk, at_once=1, waiting=1)
+    talk.begin(Session(), "vpn", Mode.RAG_ONLY, "a")
+    assert "Waiting for a free place" in talk.begin(Session(), "vpn", Mode.RAG_ONLY, "b")["body"]
+    third = Session()
+    talk.begin(third, "vpn", Mode.RAG_ONLY, "c")
+    assert "Too many questions are waiting" in list(talk.answer(third, "c"))[-1]["body"]
+
+
+def test_retry_and_edit_take_the_place_of_the_last_turn(desk: FakeDesk) -> None:
+    talk, session = conversation(desk), Session()
+    ask(talk, session, "vpn")
+    again = ask(talk, session, "", again=True)
+    assert (again[-1]["turn"], again[-1]["drop"]) == (2, 1)
+    assert desk.asked[-1][0] == "vpn"
+    patch, question = talk.edit(session)
+    assert (question, patch["edit"]) == ("vpn", "Editing your last question.")
+    changed = ask(talk, session, "lost phone")
+    assert (changed[-1]["turn"], changed[-1]["drop"], changed[0]["edit"]) == (3, 2, "")
+    assert [exchange.question for exchange in session.exchanges] == ["lost phone"]
+
+
+def test_an_edit_can_be_left(desk: FakeDesk) -> None:
+    talk, session = conversation(desk), Session()
+    ask(talk, session, "vpn")
+    talk.edit(session)
+    assert talk.keep(session)["edit"] == ""
+    assert ask(talk, session, "phone")[-1]["drop"] is None
+
+
+def test_the_model_is_told_what_was_said_but_no_refusals_or_failures(desk: FakeDesk) -> None:
+    talk, session = conversation(desk), Session()
+    for question in ("vpn", "who paints the bridge", "crash", "munich"):
+        ask(talk, session, question)
+    history = desk.asked[-1][2]
+    assert [turn["content"] for turn in history if turn["role"] == "user"] == ["vpn"]
+    ask(talk, session, "", again=True)
+    assert len(desk.asked[-1][2]) == 2, "a question that is asked again is not its own history"
+
+
+def test_a_new_chat_forgets(desk: FakeDesk) -> None:
+    talk, session = conversation(desk), Session()
+    ask(talk, session, "vpn")
+    assert "How can we help" in talk.fresh(session)["welcome"]
+    ask(talk, session, "phone")
+    assert desk.asked[-1][2] == ()
+
+
+def test_an_answer_that_runs_into_a_new_chat_does_not_show_there(slow: FakeDesk) -> None:
+    talk, session = conversation(slow), Session()
+    talk.begin(session, "vpn error 809", Mode.RAG_ONLY, "tab")
+    after: list[Patch] = []
+    begun_anew = False
+    for patch in talk.answer(session, "tab"):
+        if begun_anew:
+            after.append(patch)
+        elif "dm-writing" in patch.get("body", ""):
+            talk.fresh(session)
+            begun_anew = True
+    assert begun_anew
+    assert after == []
+    assert session.exchanges == []
+
+
+def test_a_stream_that_ends_early_still_ends_the_turn(desk: FakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    full = desk.stream
+
+    def broken(question: str, **more: Any) -> Iterator[Any]:
+        yield from list(full(question, **more))[:-1]
+
+    monkeypatch.setattr(desk, "stream", broken)
+    last = ask(conversation(desk), Session(), "vpn")[-1]
+    assert not last["busy"]
+    assert "You stopped" in last["body"]
+
+
+def test_the_whole_document_is_only_for_those_who_may_read_it(desk: FakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    talk = conversation(desk)
+    assert "dm-hit" in talk.whole("it/vpn-guide.md", 0, 10)
+    assert "is gone" in talk.whole("hr/salaries.md", 0, 10)
+    seen: list[frozenset[str]] = []
+    monkeypatch.setattr(desk, "document", lambda doc, groups: seen.append(groups))
+    Conversation(desk, "t", [], frozenset({"hr"})).whole("it/vpn-guide.md", 0, 1)
+    assert seen == [frozenset({"hr"})]
+
+
+def test_the_page_opens_without_an_index(desk: FakeDesk, monkeypatch: pytest.MonkeyPatch) -> None:
+    def none() -> None:
+        raise DeskmateError("there is no index")
+
+    monkeypatch.setattr(desk, "status", none)
+    assert "your company's documents" in conversation(desk).welcome()["welcome"]
+
+
+# The web application.
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[TestClient]:
+    from app.api import create_app
+
+    nasty = 'Desk `${1}` {{x}} "<b>"'
+    app = create_app(FakeDesk(0, 0), title=nasty, examples=[nasty], groups=frozenset())
+    with TestClient(app, base_url="http://127.0.0.1:7860") as client:
+        yield client
+
+
+def test_healthz(client: TestClient) -> None:
+    assert client.get("/healthz").json() == {"status": "ok"}
+
+
+def test_the_page_names_no_other_host_to_load_from(client: TestClient) -> None:
+    import re
+
+    page = client.get("/").text
+    assert "<title>Desk `${1}` {{x}} &quot;&lt;b&gt;&quot;</title>" in page
+    loads = re.findall(r'(?:src|href|content)="(https?:)?//[^"]*"', page)
+    assert loads == []
+    assert "fonts.googleapis" not in client.get("/theme.css").text
+
+
+def test_the_page_forbids_other_hosts_frames_and_caching(client: TestClient) -> None:
+    headers = client.get("/").headers
+    assert "default-src 'self'" in headers["content-security-policy"]
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["cache-control"] == "no-store"
+    assert headers["x-content-type-options"] == "nosniff"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/docs", "/redoc", "/openapi.json", "/monitoring", "/manifest.json", "/login", "/gradio_api/info",
+        "/gradio_api/openapi.json", "/gradio_api/file=/etc/passwd", "/gradio_api/file/etc/passwd", "/gradio_api/runs",
+        "/gradio_api/proxy=https://example.org", "/gradio_api/mcp/", "/gradio_api/deep_link",
+        "/gradio_api/upload_progress", "/gradio_api/queue/status", "/gradio_api/app_id", "/gradio_api/call/begin/x",
+        "/desk/../api.py",
+        "/static/../../../../etc/passwd", "/assets/%2e%2e/%2e%2e/index.html",
+    ],
+)  # fmt: skip
+def test_what_the_chat_does_not_need_is_not_there(client: TestClient, path: str) -> None:
+    assert client.get(path).status_code == 404
+
+
+@pytest.mark.parametrize("path", ["upload", "run/predict", "call/begin", "process_recording", "api/predict"])
+def test_nothing_is_uploaded_or_called_past_the_queue(client: TestClient, path: str) -> None:
+    assert client.post(f"/gradio_api/{path}", json={}).status_code == 404
+
+
+def test_another_sites_page_may_not_ask(client: TestClient) -> None:
+    reply = client.post("/gradio_api/queue/join", json={}, headers={"origin": "https://evil.example"})
+    assert reply.status_code == 403
+    assert "access-control-allow-origin" not in client.get("/", headers={"origin": "http://127.0.0.1:7860"}).headers
+
+
+def test_a_huge_request_is_refused_unread(client: TestClient) -> None:
+    reply = client.post("/gradio_api/queue/join", content=b"x", headers={"content-length": "3000000"})
+    assert reply.status_code == 413
+
+
+def test_the_desks_own_files_are_served(client: TestClient) -> None:
+    assert "deskmate" in client.get("/desk/chat.js").text
+    assert client.get("/favicon.ico").headers["content-type"] == "image/svg+xml"
+
+
+def test_a_taken_port_is_said_before_anything_loads() -> None:
+    from app.api import claim_port
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(DeskmateError, match=rf"port {port} on 127\.0\.0\.1 is in use; choose another with --port"):
+            claim_port("127.0.0.1", port)
+
+
+def test_an_address_that_is_not_ours_is_said() -> None:
+    from app.api import claim_port
+
+    with pytest.raises(DeskmateError, match=r"--port|--host"):
+        claim_port("192.0.2.1", 7860)
+
+
+def test_serve_desk_claims_the_port_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    from types import SimpleNamespace
+
+    from app.api import serve_desk
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        chat = SimpleNamespace(host="127.0.0.1", port=other.getsockname()[1])
+        desk = SimpleNamespace(settings=SimpleNamespace(chat=chat))  # nothing to load: asking it would fail
+        with pytest.raises(DeskmateError, match="is in use"):
+            serve_desk(desk)  # type: ignore[arg-type]
+
+
+def test_sessions_do_not_share_anything() -> None:
+    desk = FakeDesk(word_s=0.01, prefill_s=0.01)
+    talk = conversation(desk)
+    ends: dict[str, Patch] = {}
+
+    def one(question: str) -> None:
+        session = Session()
+        talk.begin(session, question, Mode.RAG_ONLY, question)
+        ends[question] = list(talk.answer(session, question))[-1]
+
+    threads = [threading.Thread(target=one, args=(question,)) for question in ("vpn", "lost phone", "munich hotel")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert "809" in ends["vpn"]["body"]
+    assert "extension 4000" in ends["lost phone"]["body"]
+    assert "175 euros" in ends["munich hotel"]["body"]
