@@ -160,15 +160,17 @@ class Answerer:
         """
         check_question(question)
         clock = _Clock()
+        searched = question
         hits: tuple[Hit, ...] = ()
         generation = None
         if mode in (Mode.RAG_ONLY, Mode.HYBRID):
-            result = self._searcher.search(standalone(question, history), groups=groups)
+            searched = standalone(question, history)
+            result = self._searcher.search(searched, groups=groups)
             hits, generation = result.hits, result.generation
             clock.retrieved()
         yield Retrieved(hits, clock.retrieval_ms)
         retrieves = generation is not None
-        relevant = relevance(question, hits) if retrieves else 0.0
+        relevant = relevance(searched, hits) if retrieves else 0.0
         passages = self._choose(hits)
         if retrieves and (not passages or relevant < self._limits.relevance):
             grounded, usage, refused = self._decline(), Usage(), True

@@ -45,9 +45,7 @@ def render_prompt(
 
 
 def _without_passages(voice: Voice) -> str:
-    return (
-        f"You are {voice.persona.name}. Answer the employee's question. Begin with the answer itself and keep it short."
-    )
+    return f"You are the {voice.persona.name}. Answer this question in a full sentence:"
 
 
 def _defuse(text: str) -> str:

@@ -68,7 +68,7 @@ def desk(office: Office) -> Desk:
 
 def test_an_answer_is_cited_and_its_quote_is_the_documents_text(desk: Desk) -> None:
     answer = desk.ask()
-    assert answer.answer == "Error 809 means that port 4500 is blocked [1]."
+    assert answer.answer == "VPN Error 809 means that port 4500 is blocked [1]."
     (citation,) = answer.citations
     text = desk.office.searcher().document(citation.doc).text
     assert (citation.n, citation.doc) == (1, "it/vpn.md")
@@ -87,7 +87,7 @@ def test_a_stream_is_what_was_found_then_the_tokens_then_the_answer(desk: Desk) 
     assert isinstance(events[-1], Finished)
     assert all(isinstance(event, Token) for event in events[1:-1])
     assert events[0].hits == events[-1].answer.hits
-    assert "".join(event.text for event in events[1:-1]).strip() == "Error 809 means that port 4500 is blocked. [1]"
+    assert "".join(event.text for event in events[1:-1]).strip() == "VPN Error 809 means that port 4500 is blocked. [1]"
 
 
 def test_a_forged_citation_reaches_nobody(desk: Desk) -> None:

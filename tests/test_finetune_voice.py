@@ -121,4 +121,5 @@ def test_what_has_a_document_and_yet_no_answer_is_restricted(questions: list[dic
 
 def test_a_reference_answer_states_its_own_key_facts(questions: list[dict]) -> None:
     for one in questions:
-        assert key_facts_met(one["answer"], one["key_facts"]) == 1.0, one["id"]
+        if one["answerable"]:
+            assert key_facts_met(one["answer"], one["key_facts"]) == 1.0, one["id"]
