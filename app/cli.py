@@ -247,9 +247,11 @@ def main() -> None:
     except DeskmateError as error:
         typer.echo(f"deskmate: {' '.join(str(error).split())}", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.echo("deskmate: stopped; nothing was lost", err=True)
-        sys.exit(130)
+    except (KeyboardInterrupt, SystemExit) as end:
+        code = 130 if isinstance(end, KeyboardInterrupt) else end.code  # typer makes an exit of Ctrl-C
+        if code == 130:
+            typer.echo("deskmate: stopped; nothing was lost", err=True)
+        sys.exit(code)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)

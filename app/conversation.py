@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from app import pages
 from app.answer import Answer, Event, Finished, Mode, Retrieved, Token
+from app.details import details_html
 from app.frame import welcome_html
 from finetune.template import Turn
 from ingest.errors import DeskmateError
@@ -271,7 +272,7 @@ class Conversation:
         return session.turn(
             exchange,
             body=pages.answer_body_html(answer, stopped),
-            after=pages.tools_html(pages.copy_text(answer)) + pages.details_html(answer),
+            after=pages.tools_html(pages.copy_text(answer)) + details_html(answer),
             cites=pages.citation_refs_html(answer, self._read),
             say="Stopped." if stopped else f"Answer: {answer.answer}",
             **refs,

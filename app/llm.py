@@ -99,7 +99,7 @@ def _echo(prompt: str) -> str:
     passage = re.search(r"^Passage 1\b[^\n]*\n<<<\n(.*?)\n>>>$", prompt, re.DOTALL | re.MULTILINE)
     if passage is None:
         lines = [line.strip() for line in prompt.splitlines() if line.strip()]
-        return lines[-1].removeprefix("Question: ") if lines else ""
+        return (lines[-1].partition(": ")[2] or lines[-1]) if lines else ""
     paragraphs = [line for line in passage[1].splitlines() if line.strip() and not line.startswith(("#", "|"))]
     text = " ".join(" ".join(paragraphs or passage[1].split()).split())
     return re.split(r"(?<=[.!?])\s", text, maxsplit=1)[0] + " [1]"

@@ -73,7 +73,7 @@ def first_state(mode: Mode) -> str:
 
 def found_text(hits: Sequence[Hit]) -> str:
     """What is going on after the search."""
-    return f"Found {_count(len(hits), 'passage')}, reading the best…" if hits else "Thinking…"
+    return f"Found {count_of(len(hits), 'passage')}, reading the best…" if hits else "Thinking…"
 
 
 def writing_html(text: str, hits: Sequence[Hit]) -> str:
@@ -103,7 +103,7 @@ def answer_body_html(answer: Answer, stopped: bool = False) -> str:
         out.append(_note("The model gave no answer. Try again, or put the question differently."))
     elif answer.generation is None:
         out.append(_note("No documents were read for this answer. Check it before you rely on it."))
-    out.append(_sources_html(answer))
+    out.append(_sources_html(answer) if answer.citations else _nearest_html(answer))
     return "".join(out)
 
 
@@ -127,29 +127,8 @@ def tools_html(copy: str = "", failed: bool = False) -> str:
 def copy_text(answer: Answer) -> str:
     """An answer as plain text with its sources listed, each once."""
     titles = _titles(answer.hits)
-    lines = {f"[{c.n}] {trail(titles.get(c.doc, ''), c.heading)} ({_place(c.doc, c.page)})" for c in answer.citations}
+    lines = {f"[{c.n}] {trail(titles.get(c.doc, ''), c.heading)} ({place_of(c.doc, c.page)})" for c in answer.citations}
     return answer.answer + ("\n\nSources:\n" + "\n".join(sorted(lines)) if lines else "")
-
-
-def details_html(answer: Answer) -> str:
-    """What was searched, how it scored and how long everything took."""
-    rows = "".join(_row(hit) for hit in answer.hits)
-    table = (
-        '<div class="dm-scroll" tabindex="0" role="region" aria-label="Passages found"><table><thead><tr>'
-        '<th class="dm-num">#</th><th>Passage</th><th class="dm-num" title="The score that ranks it">Score</th>'
-        '<th class="dm-num" title="Cosine of the embeddings">Cosine</th>'
-        '<th class="dm-num" title="Score of the word search">BM25</th></tr></thead>'
-        f"<tbody>{rows}</tbody></table></div>"
-        if rows
-        else '<p class="dm-muted">No documents were searched.</p>'
-    )
-    facts = "".join(f"<div><dt>{escape(name)}</dt><dd>{escape(value)}</dd></div>" for name, value in _facts(answer))
-    found = f"{_count(len(answer.hits), 'passage')} · " if rows else ""
-    return (
-        '<details class="dm-search"><summary>What was searched '
-        f'<span class="dm-muted">{found}{_seconds(answer.timing.total_ms)}</span></summary>'
-        f"{table}<dl>{facts}</dl></details>"
-    )
 
 
 def passage_refs_html(hits: Sequence[Hit], read: Read) -> str:
@@ -187,7 +166,7 @@ def _ref(key: str, citation: Citation, title: str, document: DocumentText | None
         whole = ' data-whole="1"' if len(document.text) > len(citation.quote) else ""
     else:
         body = passage_html(citation.quote, 0, len(citation.quote))
-    place, headings = _place(citation.doc, citation.page), _below(title, citation.heading)
+    place, headings = place_of(citation.doc, citation.page), below(title, citation.heading)
     return (
         f'<template data-ref="{key}" data-n="{citation.n}" data-title="{escape(title or citation.doc)}" '
         f'data-place="{escape(place)}" data-trail="{escape(headings)}" '
@@ -197,10 +176,14 @@ def _ref(key: str, citation: Citation, title: str, document: DocumentText | None
 
 def _refusal_html(answer: Answer) -> str:
     text = answer_html(answer.answer, lambda n: None)
+    return f'<div class="dm-refusal"><div class="dm-text" dir="auto">{text}</div></div>' + _nearest_html(answer)
+
+
+def _nearest_html(answer: Answer) -> str:
+    """What was found, for answers that cite nothing: the reader may find there what the model did not."""
     nearest = ((hit.rank, hit.chunk) for hit in answer.hits[:NEAREST])
     cards = "".join(_card(rank, f"p{rank}", chunk.title or chunk.doc, chunk.heading) for rank, chunk in nearest)
-    notice = f'<div class="dm-refusal"><div class="dm-text" dir="auto">{text}</div></div>'
-    return notice + _cards("Closest passages", cards)
+    return _cards("Closest passages", cards)
 
 
 def _sources_html(answer: Answer) -> str:
@@ -218,7 +201,7 @@ def _cards(label: str, cards: str) -> str:
 
 
 def _card(n: int, key: str, title: str, heading: str) -> str:
-    last = _below(title, heading).split(" › ")[-1]
+    last = below(title, heading).split(" › ")[-1]
     under = f"<small>{escape(last)}</small>" if last else ""
     return (
         f'<li><button type="button" class="dm-card" data-ref="{key}"><b>{n}</b>'
@@ -257,52 +240,23 @@ def _chip(n: int, key: str, title: str, heading: str) -> str:
     )
 
 
-def _row(hit: Hit) -> str:
-    def figure(value: float | None) -> str:
-        return f'<td class="dm-num">{"–" if value is None else f"{value:.3f}"}</td>'
-
-    chunk = hit.chunk
-    under = " · ".join(part for part in (_place(chunk.doc, chunk.page), _below(chunk.title, chunk.heading)) if part)
-    return (
-        f'<tr><td class="dm-num">{hit.rank}</td><td><button type="button" class="dm-link" data-ref="p{hit.rank}">'
-        f"{escape(chunk.title or chunk.doc)}</button><small>{escape(under)}</small></td>"
-        f"{figure(hit.score)}{figure(hit.dense)}{figure(hit.bm25)}</tr>"
-    )
-
-
-def _facts(answer: Answer) -> list[tuple[str, str]]:
-    timing, usage = answer.timing, answer.usage
-    facts = [("Mode", MODES[answer.mode].label), ("Model", answer.model)]
-    if answer.adapter:
-        facts.append(("Adapter", answer.adapter))
-    if answer.generation:
-        facts += [("Index", answer.generation), ("Relevance", f"{answer.confidence:.2f}")]
-        facts.append(("Search", _seconds(timing.retrieval_ms)))
-    if usage.completion_tokens:
-        facts.append(("First word", _seconds(timing.first_token_ms)))
-        facts.append(("Tokens", f"{usage.prompt_tokens:,} read, {usage.completion_tokens:,} written"))
-    return [*facts, ("Total", _seconds(timing.total_ms))]
-
-
 def _titles(hits: Sequence[Hit]) -> dict[str, str]:
     return {hit.chunk.doc: hit.chunk.title or hit.chunk.doc for hit in hits}
 
 
-def _below(title: str, heading: str) -> str:
+def below(title: str, heading: str) -> str:
     """The heading trail without the title in front."""
     return heading[len(title) :].removeprefix(" › ") if title and heading.startswith(title) else heading
 
 
-def _place(doc: str, page: int | None) -> str:
+def place_of(doc: str, page: int | None) -> str:
+    """A document's path, with the page where it has pages."""
     return f"{doc}, page {page}" if page else doc
 
 
-def _count(number: int, noun: str) -> str:
+def count_of(number: int, noun: str) -> str:
+    """A number with its noun."""
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
-
-
-def _seconds(milliseconds: float) -> str:
-    return f"{milliseconds:.0f} ms" if milliseconds < 1000 else f"{milliseconds / 1000:.1f} s"
 
 
 def _note(text: str) -> str:

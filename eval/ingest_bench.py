@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from app.desk import Desk
     from retrieval.embed import Embedder
 
-ROUNDS = 3
+ROUNDS = 2
 SIZE, OVERLAP = 1000, 200
 """Characters of a chunk of the recipe, and those that two chunks share."""
 COMMAND = "from app.cli import main; main()"

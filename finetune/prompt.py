@@ -4,6 +4,7 @@ Instructions stand in the user's turn: Mistral's template keeps a system message
 are labelled unlike citations (`Passage 1`, not `[1]`): a model that sees `[3]` before every text begins with `[3]`.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -49,4 +50,5 @@ def _without_passages(voice: Voice) -> str:
 
 
 def _defuse(text: str) -> str:
-    return text.replace(OPEN, "< < <").replace(CLOSE, "> > >")
+    """Break up runs of angle brackets, however long, so that a passage can neither end itself nor begin another."""
+    return re.sub(r"<{3,}|>{3,}", lambda run: " ".join(run[0]), text)

@@ -29,13 +29,14 @@ def is_mean_pooled_bert(folder: Path) -> bool:
         config = json.loads((folder / "config.json").read_text("utf-8"))
         modules = json.loads((folder / "modules.json").read_text("utf-8"))
         pooling = json.loads((folder / "1_Pooling" / "config.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        kinds = [module["type"].rsplit(".", 1)[-1] for module in modules]
+        others = [name for name, on in pooling.items() if name.startswith("pooling_mode_") and on is True]
+        model_type, activation = config.get("model_type"), config.get("hidden_act")
+    except (OSError, ValueError, AttributeError, TypeError, KeyError):  # not what such files hold
         return False
-    kinds = [module["type"].rsplit(".", 1)[-1] for module in modules]
-    others = [name for name, on in pooling.items() if name.startswith("pooling_mode_") and on is True]
     return (
-        config.get("model_type") == "bert"
-        and config.get("hidden_act") == "gelu"
+        model_type == "bert"
+        and activation == "gelu"
         and kinds == ["Transformer", "Pooling", "Normalize"]
         and others == ["pooling_mode_mean_tokens"]
     )

@@ -201,7 +201,7 @@ def test_a_follow_up_searches_with_the_question_before_it_and_keeps_the_conversa
     assert answer.hits[0].chunk.doc == "it/vpn.md"
     assert answer.question == "And then?"
     assert model.prompts[0][:2] == history
-    assert model.prompts[0][-1]["content"].endswith("Question: And then?")
+    assert model.prompts[0][-1]["content"].endswith(" And then?")
 
 
 @pytest.mark.parametrize("question", ["", " \n", "x" * 100_000])

@@ -1,5 +1,6 @@
 """The pieces of the chat's page: what they say, and that nothing from outside becomes markup."""
 
+import dataclasses
 import re
 from html.parser import HTMLParser
 
@@ -10,6 +11,8 @@ from hypothesis import strategies as st
 
 from app import frame, pages
 from app.answer import Answer, Finished, Mode
+from app.details import details_html
+from app.grounding import Sentence
 from app.markup import FLAG, answer_html, passage_html
 
 OURS: set[str] = set()
@@ -163,7 +166,7 @@ def test_every_reference_of_a_turn_has_its_template() -> None:
     answer = finished("vpn 809")
     refs = pages.passage_refs_html(answer.hits, DOCUMENTS.get) + pages.citation_refs_html(answer, DOCUMENTS.get)
     have = set(re.findall(r'<template data-ref="(\w+)"', refs))
-    shown = pages.answer_body_html(answer) + pages.details_html(answer) + pages.writing_html("a [1] b [7]", answer.hits)
+    shown = pages.answer_body_html(answer) + details_html(answer) + pages.writing_html("a [1] b [7]", answer.hits)
     assert set(re.findall(r'<button[^>]*data-ref="(\w+)"', shown)) <= have
     assert refs.count("dm-hit") >= len(have)
 
@@ -191,15 +194,24 @@ def test_a_refusal_is_a_notice_with_the_closest_passages() -> None:
     assert "dm-flag" not in html
 
 
+def test_an_answer_that_cites_nothing_still_offers_the_closest_passages() -> None:
+    answer = finished("porto leave")
+    bare = dataclasses.replace(
+        answer, citations=(), sentences=(Sentence("Nobody knows.", False),), answer="Nobody knows."
+    )
+    assert "Closest passages" in pages.answer_body_html(bare)
+    assert "Closest passages" not in pages.answer_body_html(answer)
+
+
 def test_without_documents_one_note_replaces_the_marks() -> None:
     html = pages.answer_body_html(finished("vpn", Mode.PROMPT_ONLY))
     assert "No documents were read" in html
     assert "dm-flag" not in html
-    assert "No documents were searched" in pages.details_html(finished("vpn", Mode.PROMPT_ONLY))
+    assert "No documents were searched" in details_html(finished("vpn", Mode.PROMPT_ONLY))
 
 
 def test_details_name_scores_times_and_tokens() -> None:
-    text = Tags(pages.details_html(finished("vpn 809"))).text
+    text = Tags(details_html(finished("vpn 809"))).text
     for wanted in ("Lockgate VPN guide", "0.820", "0.650", "12.100", "41 ms", "612 read", "gen-000007", "SmolLM2"):
         assert wanted in text
 
@@ -218,7 +230,7 @@ def test_titles_and_questions_are_escaped() -> None:
         pages.question_html(nasty),
         pages.error_html(nasty),
         pages.tools_html(nasty),
-        pages.details_html(finished("hostile")),
+        details_html(finished("hostile")),
         pages.passage_refs_html(hits(KNOWN[3][1]), DOCUMENTS.get),
         pages.whole_document_html(DOCUMENTS["it/notes.md"], 0, 5),
     ):
@@ -252,5 +264,5 @@ def test_gradios_page_loses_what_is_foreign() -> None:
 def test_scores_that_are_missing_are_a_dash() -> None:
     answer = finished("vpn 809")
     assert any(one.bm25 is None for one in answer.hits)
-    assert "–" in pages.details_html(answer)
+    assert "–" in details_html(answer)
     assert hit(1, "it/notes.md", "Notes", "Notes", "Notes").dense is not None

@@ -113,7 +113,7 @@ def test_prompts_have_the_real_shape(tmp_path):
     content = first[0][-1]["content"]
     assert content.count("<<<") == 3
     assert 1500 < len(content) < 3500
-    begin = content[: content.index("Question:")]
+    begin = content[: content.rindex(">>>")]
     assert second[0][-1]["content"].startswith(begin)  # the same passages, another question
 
 

@@ -25,31 +25,31 @@ def shown(messages: list[Turn]) -> str:
     return "".join(f"=== {message['role']}\n{message['content']}\n" for message in messages)
 
 
-def test_the_prompt_is_the_golden_one() -> None:
-    """Training data, serving and evaluation depend on these bytes: change the file only with a new adapter."""
+def golden() -> str:
     rendered = {
         "with passages and history": render_prompt(" And how many may I carry over? ", PASSAGES, VOICE, HISTORY),
         "with passages": render_prompt("How many may I carry over?", PASSAGES[:1], VOICE),
         "without passages": render_prompt("How many may I carry over?", None, VOICE),
     }
-    text = "\n".join(f"##### {name}\n{shown(messages)}" for name, messages in rendered.items())
-    assert text == GOLDEN.read_text()
+    return "\n".join(f"##### {name}\n{shown(messages)}" for name, messages in rendered.items())
 
 
-def test_instructions_stand_in_the_users_turn_and_come_first() -> None:
-    messages = render_prompt("Why?", PASSAGES, VOICE, HISTORY)
+def test_the_prompt_is_the_golden_one() -> None:
+    """Training data, serving and evaluation depend on these bytes: an adapter is made for one prompt.
+
+    If the change is meant: `python tests/test_finetune_prompt.py`, and tune again.
+    """
+    assert golden() == GOLDEN.read_text()
+
+
+def test_everything_stands_in_the_last_users_turn_after_the_history_as_it_was() -> None:
+    """A system message would be lost: Mistral's template keeps it on the last user turn only."""
+    messages = render_prompt(" Why? ", PASSAGES, VOICE, HISTORY)
+    assert messages[:2] == HISTORY
     assert [message["role"] for message in messages] == ["user", "assistant", "user"]
-    assert messages[-1]["content"].startswith(VOICE.persona.instructions.strip())
-    assert messages[-1]["content"].endswith("\n\nQuestion: Why?")
-
-
-def test_the_instructions_are_the_same_whatever_is_asked() -> None:
-    """So that their key-value cache serves every question."""
-    one = render_prompt("Why?", PASSAGES, VOICE)[-1]["content"]
-    other = render_prompt("Who?", PASSAGES[1:], VOICE)[-1]["content"]
-    common = VOICE.persona.instructions.strip() + "\n\nPassage 1, from "
-    assert one.startswith(common)
-    assert other.startswith(common)
+    for part in (VOICE.persona.instructions.strip(), PASSAGES[0].text, "Why?"):
+        assert part in messages[-1]["content"]
+    assert messages == render_prompt("Why?", PASSAGES, VOICE, HISTORY)
 
 
 def test_labels_of_passages_cannot_be_taken_for_citations() -> None:
@@ -63,11 +63,8 @@ def test_labels_of_passages_cannot_be_taken_for_citations() -> None:
         "<<<",
         "<<<<",
         ">>>>>>",
-        pytest.param(
-            "<<<<<",
-            marks=pytest.mark.xfail(reason="str.replace leaves three of five signs together; finetune/prompt.py"),
-        ),
-        pytest.param(">>>>>", marks=pytest.mark.xfail(reason="as above")),
+        "<<<<<",
+        ">>>>>",
     ],
 )
 def test_a_passage_cannot_end_itself_or_begin_another(evil: str) -> None:
@@ -75,3 +72,7 @@ def test_a_passage_cannot_end_itself_or_begin_another(evil: str) -> None:
     content = render_prompt("Why?", [passage, passage], VOICE)[-1]["content"]
     assert content.count("<<<") == content.count(">>>") == 2
     assert content.count("\n<<<\n") == content.count("\n>>>\n") == 2
+
+
+if __name__ == "__main__":
+    GOLDEN.write_text(golden())

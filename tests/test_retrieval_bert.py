@@ -20,7 +20,7 @@ TEXTS = [
     "\u0000\u200b ",
     "unaffable " * 60,
 ]
-OVERLONG = ["the leave policy of this office " * 200, "é" * 2000, "a" * 5000 + " tail"]
+OVERLONG = ["the leave policy of this office " * 200, "é, " * 300, "a" * 5000 + " tail " * 300]
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_vectors_are_those_of_sentence_transformers(minilm: Path, reference, dty
 def test_texts_over_the_window_are_cut_where_sentence_transformers_cuts_them(minilm: Path, reference) -> None:
     embedder = SentenceEmbedder(minilm, "MiniLM", dtype="float32")
     assert embedder.window == 254
-    assert all(len(embedder.offsets(text)) > embedder.window for text in OVERLONG[:2])
+    assert all(len(embedder.offsets(text)) > embedder.window for text in OVERLONG)
     cosines = (embedder.embed(OVERLONG) * reference(OVERLONG)).sum(axis=1)
     assert cosines.min() > 0.9999
 
@@ -92,7 +92,6 @@ def test_a_mean_pooled_bert_is_known_by_its_description(tmp_path: Path) -> None:
     [
         {"config.json": {"model_type": "mpnet", "hidden_act": "gelu"}},
         {"config.json": {"model_type": "bert", "hidden_act": "relu"}},
-        {"config.json": "no object"},
         {"modules.json": [{"type": "a.Transformer"}, {"type": "a.Pooling"}]},
         {"1_Pooling/config.json": {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": False}},
         {"1_Pooling/config.json": {"pooling_mode_cls_token": True, "pooling_mode_mean_tokens": True}},
