@@ -15,8 +15,8 @@ chat: $(READY)  ## ingest the sample documents and open the chat
 test: $(READY)  ## the default tests, about a minute
 	$(BIN)/pytest
 
-slow: $(READY)  ## the tests with real models, documents and generation
-	$(BIN)/pytest -m slow
+slow: $(READY)  ## the tests with real models, real documents and a real browser
+	$(BIN)/pytest -m "(slow or browser) and not gpu"
 
 check: $(READY)  ## style and types
 	$(BIN)/ruff check .
