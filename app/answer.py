@@ -1,5 +1,6 @@
 """The Answerer: one question, one mode, one streamed and cited answer. The app serves it and evaluation measures it."""
 
+import re
 import threading
 import time
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -10,7 +11,7 @@ from app.grounding import Citation, Grounded, Sentence, ground
 from app.history import standalone
 from app.llm import ChatModel, Delta
 from app.relevance import relevance
-from finetune.prompt import PromptPassage, render_prompt
+from finetune.prompt import CLOSE, OPEN, PromptPassage, render_prompt
 from finetune.template import Turn
 from finetune.voice import Voice
 from ingest.records import Chunk
@@ -96,6 +97,10 @@ class AnswerLimits:
     passage_tokens: int
     answer_tokens: int
     relevance: float
+
+
+_OVER = re.compile(rf"{OPEN}|{CLOSE}|\n\s*(?:Question|Passage \d+)\b", re.IGNORECASE)
+"""Where a small model stops answering and goes on with the prompt: delimiters, another question, another passage."""
 
 
 class Answerer:
@@ -222,14 +227,19 @@ class Answerer:
         """Stream the model's answer; return its whole text and what it cost."""
         shown = None if passages is None else [PromptPassage(_source(chunk), chunk.text) for chunk in passages]
         messages = render_prompt(question, shown, self._voice, history)
-        pieces: list[str] = []
+        text, shown = "", 0
         last = Delta("", 0, 0)
-        for last in self._model.stream(messages, self._limits.answer_tokens, cancel):
-            if last.text:
+        stream = self._model.stream(messages, self._limits.answer_tokens, cancel)
+        for last in stream:
+            text = (text + last.text).lstrip(f"{OPEN} \n")
+            if over := _OVER.search(text):
+                text = text[: over.start()]
+                break  # what follows is the prompt's own pattern, continued
+            if len(text) > shown:
                 clock.wrote()
-                pieces.append(last.text)
-                yield Token(last.text)
-        return "".join(pieces).strip(), Usage(last.prompt_tokens, last.completion_tokens)
+                yield Token(text[shown:])
+                shown = len(text)
+        return text.strip(), Usage(last.prompt_tokens, last.completion_tokens)
 
     def _decline(self) -> Grounded:
         text = self._voice.decline

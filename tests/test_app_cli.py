@@ -311,10 +311,10 @@ def test_ctrl_c_stops_an_ingest_with_exit_code_130_and_loses_nothing(office: Off
 
 def test_a_reader_that_goes_away_is_no_error(policies: Office) -> None:
     """As in `deskmate search … | head -1`."""
-    process = start(policies, "search", QUESTION)
-    process.stdout.close()
-    err = process.stderr.read()
-    assert process.wait(60) in (0, 1)
+    with start(policies, "search", QUESTION) as process:
+        process.stdout.close()
+        err = process.stderr.read()
+    assert process.returncode in (0, 1)
     assert "Traceback" not in err
 
 

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from conftest import ROOT
+
 from eval.questions import read_question_set
 
 pytestmark = pytest.mark.slow

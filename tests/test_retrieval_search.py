@@ -39,7 +39,7 @@ documents = st.lists(
 askers = st.frozensets(st.sampled_from([*GROUPS, "nobody knows", ""]), max_size=3)
 
 
-@settings(max_examples=12, deadline=None)
+@settings(max_examples=8, deadline=None)
 @given(documents, st.data())
 def test_no_passage_that_the_asker_may_not_read_is_ever_found(tmp_path_factory, contents, data) -> None:
     office = Office(tmp_path_factory.mktemp("office"))
