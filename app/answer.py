@@ -227,7 +227,7 @@ class Answerer:
         """Stream the model's answer; return its whole text and what it cost."""
         shown = None if passages is None else [PromptPassage(_source(chunk), chunk.text) for chunk in passages]
         messages = render_prompt(question, shown, self._voice, history)
-        text, shown = "", 0
+        text, sent = "", 0
         last = Delta("", 0, 0)
         stream = self._model.stream(messages, self._limits.answer_tokens, cancel)
         for last in stream:
@@ -235,10 +235,10 @@ class Answerer:
             if over := _OVER.search(text):
                 text = text[: over.start()]
                 break  # what follows is the prompt's own pattern, continued
-            if len(text) > shown:
+            if len(text) > sent:
                 clock.wrote()
-                yield Token(text[shown:])
-                shown = len(text)
+                yield Token(text[sent:])
+                sent = len(text)
         return text.strip(), Usage(last.prompt_tokens, last.completion_tokens)
 
     def _decline(self) -> Grounded:

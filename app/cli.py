@@ -240,7 +240,7 @@ def main() -> None:
     """Run the command line. Exit codes: 0, 1 what the user can mend, 2 usage, 130 Ctrl-C."""
     # Nothing is ever fetched from a hub or reported to anyone, whatever a library's default is.
     os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", GRADIO_ANALYTICS_ENABLED="False")
-    # Two processes whose threads spin while they wait starve each other: an answer beside an ingest took 10 times as long.
+    # Threads that spin while they wait starve another process: an answer beside an ingest took ten times as long.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from ingest.errors import DeskmateError
 
