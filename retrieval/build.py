@@ -6,7 +6,7 @@ Knows the order of the steps; every step is another module's.
 import errno
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,7 @@ import numpy as np
 from ingest.chunk import chunk
 from ingest.errors import DeskmateError
 from ingest.pool import parse_files
-from ingest.records import PARSERS, Chunk
+from ingest.records import EVERYONE, PARSERS, Chunk
 from ingest.scan import Changes, Known, Refused, Scan, SourceFile, compare, scan
 from ingest.settings import IngestSettings
 from ingest.workspace import Workspace, explain_disk_error, writer_lock
@@ -94,7 +94,8 @@ class Ingest:
 
         Raises:
             DeskmateError: a missing path, another writer, a full disk, a damaged index, a run that would remove most
-                documents. The generation that served before goes on serving.
+                documents, or one that would open documents because nobody said for whom they are. The generation
+                that served before goes on serving.
         """
         started = time.perf_counter()
         try:
@@ -117,6 +118,8 @@ class Ingest:
         if not same_recipe:
             self._check_everything_is_here(found, known)
         changes = compare(found, known, self._again(manifest, known))
+        if access is None:
+            _check_nothing_opens(changes, known)
         gone = {entry.path for entry in changes.gone}
         refused = [entry for entry in found.refused if not same_recipe or reasons.get(entry.path) != entry.reason]
         self._check_shrink(known, {path: entry for path, entry in known.items() if path not in gone}, allow_shrink)
@@ -248,4 +251,24 @@ class Ingest:
             embedded=work[0],
             reused=work[1],
             seconds=time.perf_counter() - started,
+        )
+
+
+def _check_nothing_opens(changes: Changes, known: Mapping[Path, Known]) -> None:
+    """A forgotten `--access` must not open to everyone what was ingested for some.
+
+    Raises:
+        DeskmateError: naming the groups, and how to say that everyone is meant.
+    """
+    everyone = frozenset({EVERYONE})
+    opened = [
+        known[file.path]
+        for file in changes.changed
+        if file.access == everyone and known[file.path].readable and EVERYONE not in known[file.path].access
+    ]
+    if opened:
+        groups = " ".join(f"--access {group}" for group in sorted(opened[0].access))
+        raise DeskmateError(
+            f"{len(opened)} documents, {opened[0].doc} the first, would be opened to everyone; "
+            f"say for whom they are: {groups}, or --access everyone"
         )

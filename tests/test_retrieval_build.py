@@ -338,3 +338,13 @@ def test_a_disk_that_refuses_what_libraries_write_is_a_clear_error_as_well(runs)
         assert "\n" not in run["value"]
         assert run["leftovers"] == []
         assert run["after"] == ["done", [OLD, 3, NEW, []]], run
+
+
+def test_a_forgotten_access_flag_opens_nothing_to_everyone(office: Office) -> None:
+    office.write({"a.md": "# Pay\n\nThe bands are secret.\n"})
+    office.ingest(access=frozenset({"hr"}))
+    with pytest.raises(DeskmateError, match="would be opened to everyone; say for whom they are: --access hr, or"):
+        office.ingest()
+    assert office.searcher().search("secret bands").hits == ()
+    office.ingest(access=frozenset({"everyone"}))
+    assert office.searcher().search("secret bands").hits
