@@ -1,7 +1,9 @@
 """The web application: the chat mounted in FastAPI, its few files, and a health check."""
 
+import asyncio
 import errno
 import hashlib
+import logging
 import os
 import socket
 import tempfile
@@ -131,7 +133,14 @@ def serve(app: FastAPI, host: str, port: int, claimed: socket.socket | None = No
     listening = claimed or claim_port(host, port)
     # Open pages hold a connection each: without a limit, Ctrl-C would wait for every one of them.
     config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
+    logging.getLogger("uvicorn.error").addFilter(_is_news)
     uvicorn.Server(config).run(sockets=[listening])
+
+
+def _is_news(record: logging.LogRecord) -> bool:
+    """Whether a log record tells anything: that open pages were cut off at Ctrl-C does not."""
+    error = record.exc_info[1] if record.exc_info else None
+    return not isinstance(error, asyncio.CancelledError) and "graceful shutdown" not in record.getMessage()
 
 
 def serve_desk(desk: "WholeDesk") -> None:

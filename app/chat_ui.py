@@ -6,6 +6,7 @@ copies and edits HTML instead of words. Here Python escapes and renders each pie
 place. The source panel opens without a request, because the texts around the citations come with the answer.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,8 @@ import gradio as gr  # noqa: TID253  # the leaf that wraps it: `app.cli` imports
 
 from app import frame, pages
 from app.answer import Mode
-from app.conversation import Conversation, Desk, Limits, Patch, Session
+from app.conversation import Conversation, Desk, Limits
+from app.session import Patch, Session
 
 # System fonts only: Gradio's own themes ask Google for theirs.
 _SANS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
@@ -53,6 +55,10 @@ def theme() -> gr.themes.Base:
     return gr.themes.Base(font=list(_SANS), font_mono=list(_MONO)).set(**light, **dark)
 
 
+_AT_ONCE: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
+"""For every event: none waits in Gradio's line. What may be computed at the same time is the conversation's to say."""
+
+
 @dataclass(frozen=True, slots=True)
 class _Parts:
     """The components that the wires run between."""
@@ -84,7 +90,7 @@ def build_chat(
     blocks = gr.Blocks(title=title, analytics_enabled=False, fill_width=True)
     with blocks:
         parts = _lay_out(talk, desk, title)
-        _wire_asking(talk, parts, limits)
+        _wire_asking(talk, parts)
         _wire_the_rest(talk, parts)
 
         def left(request: gr.Request) -> None:
@@ -100,7 +106,8 @@ def _lay_out(talk: Conversation, desk: Desk, title: str) -> _Parts:
     def whole(place: dict[str, Any]) -> str:
         return talk.whole(str(place.get("doc", "")), int(place.get("start", 0)), int(place.get("end", 0)))
 
-    session = gr.State(Session())
+    # Turns are counted from the time of the start: a page that outlives a restart has older turns with other numbers.
+    session = gr.State(Session(asked=int(time.time())))
     with gr.Column(elem_id="dm-app"):
         top = _html("dm-top", frame.header_html(title), "bar")
         transcript = gr.HTML(
@@ -150,45 +157,36 @@ def _html(name: str, template: str, script: str) -> gr.HTML:
     )
 
 
-def _wire_asking(talk: Conversation, parts: _Parts, limits: Limits) -> None:
-    """A question goes in by Enter, the button, a starter or Retry; the answer comes in patches."""
+def _wire_asking(talk: Conversation, parts: _Parts) -> None:
+    """A question goes in by Enter, the button, a starter or Retry; the answer comes in patches, all in one event.
 
-    def begin(
+    One event, because a second one that begins while Gradio's client closes the stream of the first can be lost.
+    """
+
+    def ask(
         question: str, mode: str, session: Session, event: gr.EventData, request: gr.Request
-    ) -> tuple[Patch, Any]:
+    ) -> Iterator[tuple[Patch, Any]]:
         sent = event._data if isinstance(event._data, dict) else {}
-        starter = sent.get("question")
-        again = bool(sent.get("again"))
+        starter, again = sent.get("question"), bool(sent.get("again"))
         patch = talk.begin(session, str(starter or question), Mode(mode), _tab(request), again)
-        kept = not patch.get("taken") or starter or again
-        return patch, gr.skip() if kept else ""
+        typed = patch.get("taken") and not starter and not again
+        yield patch, "" if typed else gr.skip()
+        if patch.get("taken"):
+            for patch in talk.answer(session, _tab(request)):
+                yield patch, gr.skip()
 
-    def answer(session: Session, request: gr.Request) -> Iterator[Patch]:
-        yield from talk.answer(session, _tab(request))
-
-    asked = gr.on(
+    gr.on(
         [parts.question.submit, parts.send.click, parts.transcript.submit],
-        begin,
+        ask,
         inputs=[parts.question, parts.mode, parts.session],
         outputs=[parts.transcript, parts.question],
-        show_progress="hidden",
-        concurrency_limit=None,
-        api_visibility="private",
-    )
-    asked.then(
-        answer,
-        inputs=[parts.session],
-        outputs=[parts.transcript],
-        show_progress="hidden",
-        concurrency_limit=limits.at_once,
-        api_visibility="private",
+        trigger_mode="multiple",  # a second Enter gets its hint
+        **_AT_ONCE,
     )
 
 
 def _wire_the_rest(talk: Conversation, parts: _Parts) -> None:
-    """Stop, edit and new chat. All of them answer at once, whatever runs."""
-    at_once: dict[str, Any] = {"show_progress": "hidden", "concurrency_limit": None, "api_visibility": "private"}
-    patch_only: dict[str, Any] = {"inputs": [parts.session], "outputs": [parts.transcript], **at_once}
+    """Stop, edit and new chat."""
 
     def edit(session: Session) -> tuple[Patch, Any]:
         patch, question = talk.edit(session)
@@ -198,10 +196,18 @@ def _wire_the_rest(talk: Conversation, parts: _Parts) -> None:
         return talk.keep(session), ""
 
     both = [parts.transcript, parts.question]
-    parts.stop.click(talk.stop, inputs=[parts.session], **at_once)
-    parts.transcript.edit(edit, inputs=[parts.session], outputs=both, **at_once)
-    parts.lines.clear(keep, inputs=[parts.session], outputs=both, **at_once)
-    parts.top.clear(talk.fresh, **patch_only)
+    parts.stop.click(talk.stop, inputs=[parts.session], **_AT_ONCE)
+    parts.transcript.select(_nothing, **_AT_ONCE)
+    parts.transcript.edit(edit, inputs=[parts.session], outputs=both, **_AT_ONCE)
+    parts.lines.clear(keep, inputs=[parts.session], outputs=both, **_AT_ONCE)
+    parts.top.clear(talk.fresh, inputs=[parts.session], outputs=[parts.transcript], **_AT_ONCE)
+
+
+def _nothing() -> None:
+    """The page asks for this when it has heard nothing for a while: it makes Gradio's client listen again.
+
+    Its stream closes when no event is left. An event sent in that moment runs here unheard until the next one.
+    """
 
 
 def _tab(request: gr.Request) -> str:

@@ -1,20 +1,17 @@
-"""How a conversation goes: questions in, patches for the page out. Knows no Gradio; the pieces are `app.pages`.
-
-A patch is a small dict for the turn that is running. Each is complete for its turn, so a lost one does no harm, and
-earlier turns are never sent again.
-"""
+"""How a conversation goes: questions in, patches for the page out. Knows no Gradio; the pieces are `app.pages`."""
 
 import logging
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
 
 from app import pages
 from app.answer import Answer, Event, Finished, Mode, Retrieved, Token
 from app.details import details_html
 from app.frame import welcome_html
+from app.session import Exchange, Patch, Session
 from finetune.template import Turn
 from ingest.errors import DeskmateError
 from retrieval.chunks import DocumentText
@@ -23,13 +20,8 @@ from retrieval.records import Hit
 if TYPE_CHECKING:
     from app.desk import DeskStatus
 
-Patch = dict[str, Any]
-
 FRAME_S = 0.06
 """Shortest time between two patches while the model writes; more of them only make the browser work."""
-
-REMEMBERED = 3
-"""Earlier exchanges that the model is told of."""
 
 UNEXPECTED = "Something went wrong on our side. It was logged; please try again."
 
@@ -73,55 +65,6 @@ class Limits:
     waiting: int = 20
 
 
-@dataclass(slots=True, eq=False)
-class Exchange:
-    """One question of a conversation and what came of it. `replaces`: number of the turn whose place it takes."""
-
-    number: int
-    question: str
-    mode: Mode
-    replaces: int | None = None
-    cancel: threading.Event = field(default_factory=threading.Event)
-    started: bool = False
-    answer: Answer | None = None
-
-
-@dataclass(slots=True)
-class Session:
-    """One browser tab's conversation. Lives in a `gr.State`, which copies it while it is empty."""
-
-    exchanges: list[Exchange] = field(default_factory=list)
-    running: Exchange | None = None
-    editing: bool = False
-    asked: int = 0
-    patches: int = 0
-
-    def patch(self, **parts: Any) -> Patch:
-        """A patch; numbered, so that the same one twice still arrives as a change."""
-        self.patches += 1
-        return {"seq": self.patches, "busy": self.running is not None, **parts}
-
-    def turn(self, exchange: Exchange, **parts: Any) -> Patch:
-        """A patch of one turn."""
-        asked = pages.question_html(exchange.question)
-        return self.patch(turn=exchange.number, drop=exchange.replaces, question=asked, **parts)
-
-    def done(self, exchange: Exchange) -> None:
-        """Free the session. Before the last patch is sent, so that the next question can follow at once."""
-        if self.running is exchange:
-            self.running = None
-            self.exchanges.append(exchange)
-
-    def history(self) -> list[Turn]:
-        """What was said before, oldest first; refusals and failures are no part of it."""
-        turns: list[Turn] = []
-        for exchange in self.exchanges:
-            if exchange.answer and exchange.answer.answer and not exchange.answer.refused:
-                turns.append({"role": "user", "content": exchange.question})
-                turns.append({"role": "assistant", "content": exchange.answer.answer})
-        return turns[-2 * REMEMBERED :]
-
-
 class Conversation:
     """The chat's behaviour. Every method takes a session and gives patches; `tab` names the asker's browser tab."""
 
@@ -134,6 +77,7 @@ class Conversation:
         self._groups = groups
         self._limits = limits or Limits()
         self._tabs: dict[str, Session] = {}  # those being answered or waiting for it
+        self._places = threading.Semaphore(self._limits.at_once)
 
     def welcome(self) -> Patch:
         """The empty page."""
@@ -185,10 +129,12 @@ class Conversation:
         if exchange is None or exchange.started:
             return
         exchange.started = True
+        placed = False
         try:
             if len(self._tabs) > self._limits.at_once + self._limits.waiting:
                 raise DeskmateError("too many questions are waiting at the moment; please try again in a minute")
-            for patch in self._stream(session, exchange):
+            placed = self._wait_for_place(exchange)
+            for patch in self._stream(session, exchange) if placed else self._left_the_line(session, exchange):
                 if session.running is not exchange and exchange not in session.exchanges:
                     return  # the conversation was begun anew meanwhile
                 yield patch
@@ -199,6 +145,8 @@ class Conversation:
             yield self._failed(session, exchange, UNEXPECTED)
         finally:
             exchange.cancel.set()  # a stream that was left half way stops computing
+            if placed:
+                self._places.release()
             self._tabs.pop(tab, None)
             session.done(exchange)
 
@@ -232,6 +180,17 @@ class Conversation:
     def whole(self, doc: str, start: int, end: int) -> str:
         """The whole of a document with a span marked, for the source panel."""
         return pages.whole_document_html(self._read(doc), start, end)
+
+    def _wait_for_place(self, exchange: Exchange) -> bool:
+        """Wait until another answer may be computed; False when the asker stopped meanwhile."""
+        while not exchange.cancel.is_set():
+            if self._places.acquire(timeout=0.2):
+                return True
+        return False
+
+    def _left_the_line(self, session: Session, exchange: Exchange) -> Iterator[Patch]:
+        session.done(exchange)
+        yield session.turn(exchange, body=pages.stopped_html("", ()), after=pages.tools_html(), say="Stopped.")
 
     def _stream(self, session: Session, exchange: Exchange) -> Iterator[Patch]:
         """The patches of one answer."""

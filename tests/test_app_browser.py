@@ -30,6 +30,7 @@ pytestmark = [
 
 sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright; pip install -e '.[dev]'")
 expect = sync_api.expect
+expect.set_options(timeout=20_000)  # the machine may be busy with other tests
 
 
 @dataclass
@@ -229,6 +230,26 @@ def test_hints_errors_and_endless_questions_do_not_stop_the_service(seen: Seen) 
     expect(page.locator(".dm-turn:last-child .dm-text")).to_contain_text("Error 809")
 
 
+def test_no_answer_is_lost_when_questions_follow_each_other_at_once(seen: Seen) -> None:
+    for question in ("crash", "  ", "crash", "Who paints the bridge?", " ", "crash", "Who paints the bridge?"):
+        seen.ask(question)
+        if question.strip():
+            expect(seen.page.locator(".dm-turn:last-child .dm-tools")).to_be_visible()
+            assert seen.page.locator("body.dm-busy").count() == 0
+
+
+def test_what_is_typed_while_an_answer_comes_stays(seen: Seen) -> None:
+    page = seen.page
+    seen.ask("lost phone steps")
+    expect(page.locator(".dm-writing")).to_be_visible()
+    page.fill("#dm-question textarea", "and my badge?")
+    page.keyboard.press("Enter")
+    expect(page.locator(".dm-hint")).to_contain_text("One question at a time")
+    expect(page.locator(".dm-turn:last-child .dm-tools")).to_be_visible()
+    expect(page.locator("#dm-question textarea")).to_have_value("and my badge?")
+    expect(page.locator(".dm-turn")).to_have_count(1)
+
+
 def test_the_mode_changes_what_is_asked(seen: Seen, desk: FakeDesk) -> None:
     page = seen.page
     expect(page.locator(".dm-mode-note")).to_contain_text("with sources")
@@ -292,3 +313,18 @@ def test_two_tabs_are_two_conversations(browser: "sync_api.Browser", home: str) 
     expect(second.page.locator(".dm-text")).to_contain_text("Error 809")
     first.page.context.close()
     second.page.context.close()
+
+
+def test_a_lost_connection_is_said(
+    browser: "sync_api.Browser", home: str, desk: FakeDesk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(desk, "prefill_s", 120)
+    seen = open_page(browser, home)
+    page = seen.page
+    seen.ask("lost phone steps")
+    expect(page.locator(".dm-state")).to_contain_text("Searching")
+    page.context.set_offline(True)
+    page.evaluate("Date.now = ((now) => () => now() + 11000)(Date.now)")  # no need to sit through the silence
+    expect(page.locator(".dm-note")).to_contain_text("connection to the help desk was lost")
+    expect(page.locator("#dm-send")).to_be_visible()
+    page.context.close()

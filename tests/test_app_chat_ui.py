@@ -10,7 +10,8 @@ from fake_desk import FakeDesk
 from fastapi.testclient import TestClient
 
 from app.answer import Mode
-from app.conversation import UNEXPECTED, Conversation, Limits, Patch, Session
+from app.conversation import UNEXPECTED, Conversation, Limits
+from app.session import Patch, Session
 from ingest.errors import DeskmateError
 
 
@@ -117,6 +118,38 @@ def test_a_full_desk_says_that_one_waits_and_then_that_it_is_too_much(desk: Fake
     third = Session()
     talk.begin(third, "vpn", Mode.RAG_ONLY, "c")
     assert "Too many questions are waiting" in list(talk.answer(third, "c"))[-1]["body"]
+
+
+def test_no_more_answers_are_computed_at_once_than_allowed(slow: FakeDesk) -> None:
+    talk = conversation(slow, at_once=1, waiting=5)
+    first, second = Session(), Session()
+    talk.begin(first, "vpn error 809", Mode.RAG_ONLY, "a")
+    running = talk.answer(first, "a")
+    next(running)
+    talk.begin(second, "lost phone", Mode.RAG_ONLY, "b")
+    ends: list[Patch] = []
+    waiting = threading.Thread(target=lambda: ends.extend(talk.answer(second, "b")))
+    waiting.start()
+    waiting.join(timeout=0.3)
+    assert [question for question, *_ in slow.asked] == ["vpn error 809"][: len(slow.asked)]
+    assert not ends
+    assert "Sources" in list(running)[-1]["body"]
+    waiting.join(timeout=10)
+    assert "extension 4000" in ends[-1]["body"]
+
+
+def test_who_waits_can_stop(slow: FakeDesk) -> None:
+    talk = conversation(slow, at_once=1, waiting=5)
+    first, second = Session(), Session()
+    talk.begin(first, "vpn error 809", Mode.RAG_ONLY, "a")
+    running = talk.answer(first, "a")
+    next(running)
+    talk.begin(second, "lost phone", Mode.RAG_ONLY, "b")
+    talk.stop(second)
+    (last,) = talk.answer(second, "b")
+    assert "You stopped this answer." in last["body"]
+    assert not last["busy"]
+    assert "Sources" in list(running)[-1]["body"]
 
 
 def test_retry_and_edit_take_the_place_of_the_last_turn(desk: FakeDesk) -> None:
@@ -291,6 +324,21 @@ def test_an_address_that_is_not_ours_is_said() -> None:
 
     with pytest.raises(DeskmateError, match=r"--port|--host"):
         claim_port("192.0.2.1", 7860)
+
+
+def test_open_pages_that_are_cut_off_at_the_end_are_no_news() -> None:
+    import asyncio
+    import logging
+
+    from app.api import _is_news
+
+    def record(message: str, error: BaseException | None) -> logging.LogRecord:
+        found = (type(error), error, None) if error else None
+        return logging.LogRecord("uvicorn.error", logging.ERROR, "", 0, message, (), found)
+
+    assert not _is_news(record("Exception in ASGI application", asyncio.CancelledError()))
+    assert not _is_news(record("Cancel 3 running task(s), timeout graceful shutdown exceeded", None))
+    assert _is_news(record("Exception in ASGI application", ValueError()))
 
 
 def test_serve_desk_claims_the_port_first(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -154,7 +154,6 @@ const deskmate = (() => {
 
     // The turn as it will come, shown at once: the server needs a moment to take the question.
     let soon = null;
-    let overdue = 0;
 
     function expect(text) {
       if (!text.trim() || document.body.classList.contains("dm-busy")) return;
@@ -183,14 +182,42 @@ const deskmate = (() => {
       line.append(state);
       one(".dm-body", turn).replaceChildren(line);
       document.body.classList.add("dm-busy");
-      overdue = setTimeout(() => {
-        line.textContent = "The help desk does not answer. Check your connection, then load this page again.";
-        document.body.classList.remove("dm-busy");
-      }, 20000);
+      heard = Date.now();
     }
 
+    // Gradio can lose the thread: see `_nothing` in app.chat_ui. And a server that went away says nothing.
+    let heard = 0;
+    let nudged = 0;
+
+    function nudge() {
+      if (!document.body.classList.contains("dm-busy") || Date.now() - Math.max(heard, nudged) < 1500) return;
+      if (Date.now() - heard > 10000) return;
+      nudged = Date.now();
+      trigger("select");
+    }
+
+    setInterval(nudge, 500);
+
+    async function watchOver() {
+      const silent = () => (document.body.classList.contains("dm-busy") ? Date.now() - heard : 0);
+      if (silent() < 12000) return;
+      const there = await fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(4000) }).then(
+        (reply) => reply.ok,
+        () => false,
+      );
+      if (silent() < 12000 || (there && silent() < 180000)) return;
+      document.body.classList.remove("dm-busy", "dm-stops");
+      const body = one(".dm-turn:last-child .dm-body", log);
+      one(".dm-writing", body)?.classList.remove("dm-writing");
+      one(".dm-state", body)?.remove();
+      const text = "The connection to the help desk was lost. Ask again, or load this page again.";
+      body?.append(Object.assign(document.createElement("p"), { className: "dm-note", textContent: text }));
+      status.textContent = text;
+    }
+
+    setInterval(watchOver, 5000);
+
     function forget() {
-      clearTimeout(overdue);
       soon?.remove();
       soon = null;
     }
@@ -214,6 +241,7 @@ const deskmate = (() => {
       const patch = props.value;
       if (!patch || typeof patch !== "object") return;
       const body = document.body.classList;
+      heard = Date.now();
       if (patch.turn || patch.welcome || patch.hint) forget();
       if (patch.welcome) {
         log.innerHTML = patch.welcome;
