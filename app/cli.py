@@ -144,7 +144,7 @@ def eval_retrieval(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="ingest, search, generate or chunking.")],
+    what: Annotated[str, typer.Argument(help="ingest, embed, search, generate or chunking.")],
     data: Annotated[Path | None, typer.Option(help="Documents, or for chunking Chroma's folder.")] = None,
     chunks: Annotated[int, typer.Option(help="Size of the index for `search`.")] = 100_000,
     as_json: Json = False,
