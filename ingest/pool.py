@@ -16,6 +16,7 @@ from concurrent.futures import FIRST_COMPLETED, CancelledError, Future, wait
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from itertools import chain, islice
+from multiprocessing import forkserver, resource_tracker
 from multiprocessing.context import BaseContext
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -30,7 +31,7 @@ from ingest.settings import IngestSettings
 Key = TypeVar("Key")
 Parser = Callable[[bytes, str, IngestSettings], Parsed]
 
-PRELOADED = ["__main__", "ingest.pool", "ingest.markdown", "ingest.plain", "ingest.html"]
+PRELOADED = ["ingest.silence", "__main__", "ingest.pool", "ingest.markdown", "ingest.plain", "ingest.html"]
 """What the server that workers are forked from has imported: what most files need, once instead of in each worker."""
 FILES_A_WORKER = 2000
 """Files after which a worker is replaced, so that what libraries leak does not pile up."""
@@ -151,6 +152,14 @@ def _context() -> BaseContext:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(PRELOADED)
+    # A terminal sends Ctrl-C to all processes. With it blocked, and the block inherited, no child can be hit
+    # while it starts and print a traceback; this process gets it a moment later and stops them.
+    resource_tracker.ensure_running()  # before: it guards itself, and unblocks the signal when it has started
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        forkserver.ensure_running()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
     return context
 
 
