@@ -92,8 +92,8 @@ def test_every_setting_is_documented() -> None:
     from app.settings import Settings
 
     text = (ROOT / "docs" / "settings.md").read_text()
-    for name, _, meaning in _rows(Settings()):
-        assert f"`{name}`" in text, f"{name} is not in docs/settings.md"
+    for name, value, meaning in _rows(Settings()):
+        assert f"| `{name}` | `{value!r}` |" in text, f"docs/settings.md lacks {name}, or its default"
         assert meaning, f"{name} has no description"
 
 
