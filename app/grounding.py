@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from app.sentences import sentence_spans
+from ingest.sentences import sentence_spans
 from finetune.voice import Voice
 from ingest.records import Chunk
 from retrieval.lexical import stems

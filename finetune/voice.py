@@ -1,7 +1,13 @@
-"""The house style: persona, citation form and the refusal, read from one TOML file. Knows nothing of models."""
+"""The house style: persona, form of an answer and of a refusal, read from one TOML file. Knows nothing of models.
 
+`finetune.house_form` checks an answer against it.
+"""
+
+import re
 import tomllib
+from functools import cached_property
 from pathlib import Path
+from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -27,6 +33,7 @@ class AnswerForm(BaseModel):
 
     longest_words: int = Field(ge=10)
     citation: str = Field(pattern=r"\{n\}")
+    steps: Literal["numbered", "prose"] = "numbered"
 
 
 class Refusal(BaseModel):
@@ -59,6 +66,12 @@ class Voice(BaseModel):
     def cite(self, n: int) -> str:
         """The citation marker for passage `n`."""
         return self.answer.citation.replace("{n}", str(n))
+
+    @cached_property
+    def marker(self) -> re.Pattern[str]:
+        """Finds the house's citation markers; group 1 is the passage's number."""
+        before, _, after = self.answer.citation.partition("{n}")
+        return re.compile(re.escape(before) + r"(\d{1,3})" + re.escape(after))
 
     @property
     def decline(self) -> str:

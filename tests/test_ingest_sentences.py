@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.sentences import sentence_spans
+from ingest.sentences import sentence_spans
 
 prose = st.lists(
     st.sampled_from(
