@@ -23,7 +23,7 @@ def read_jsonl(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             continue
         try:
             data = json.loads(line)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise DeskmateError(f"{path}:{number}: no JSON ({error})") from error
         if not isinstance(data, dict):
             raise DeskmateError(f"{path}:{number}: not a JSON object")
