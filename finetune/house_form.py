@@ -75,12 +75,17 @@ def _form(text: str, voice: Voice) -> list[Broken]:
         found.append(Broken("opening", f"begins with {match[0]!r} and not with the answer"))
     if match := _LAYOUT.search(text):
         found.append(Broken("layout", f"{match[0].strip() or 'an empty line'!r} is no plain text"))
-    found += [Broken("banned", f"says {one!r}") for one in voice.banned.phrases if one.casefold() in low]
+    found += [Broken("banned", f"says {one!r}") for one in voice.banned.phrases if _says(low, one)]
     if match := _ECHO.search(text):
         found.append(Broken("echo", f"repeats the prompt: {match[0]!r}"))
     if not _STOP.search(voice.marker.sub("", text).rstrip(" \"'”’)")):
         found.append(Broken("unfinished", "ends without a stop"))
     return found
+
+
+def _says(text: str, phrase: str) -> bool:
+    """Whether a phrase stands there as whole words: "as an airline" does not say "as an AI"."""
+    return re.search(rf"(?<!\w){re.escape(phrase.casefold())}(?!\w)", text) is not None
 
 
 def _steps(text: str, voice: Voice) -> list[Broken]:

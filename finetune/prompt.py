@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 from finetune.template import Turn
 from finetune.voice import Voice
+from ingest.records import Chunk
 
 OPEN, CLOSE = "<<<", ">>>"
 """Delimit a passage. Where a passage spells them out itself, they are broken up."""
@@ -21,6 +22,12 @@ class PromptPassage:
 
     source: str
     text: str
+
+    @classmethod
+    def of(cls, chunk: Chunk) -> "PromptPassage":
+        """A chunk as the model reads it, under its title and heading trail."""
+        source = " › ".join(part for part in (chunk.title, chunk.heading) if part)
+        return cls(source or chunk.doc, chunk.text)
 
 
 def render_prompt(

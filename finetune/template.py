@@ -7,7 +7,9 @@ the tokenizer, so that training (TRL), serving and exports use the same bytes. K
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal, TypedDict
+from typing import TYPE_CHECKING, Literal
+
+from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
 
 from ingest.errors import DeskmateError
 

@@ -28,6 +28,16 @@ class Workspace:
         return self.root / "index"
 
     @property
+    def qa(self) -> Path:
+        """Training data, and a teacher's replies."""
+        return self.root / "qa"
+
+    @property
+    def adapters(self) -> Path:
+        """Versions of adapters and the `SERVED` pointer."""
+        return self.root / "adapters"
+
+    @property
     def models(self) -> Path:
         """The embedded models."""
         return self.root / "models"
@@ -98,11 +108,35 @@ def staged_folder(final: Path) -> Iterator[Path]:
     fsync_folder(final.parent)
 
 
-def remove_leftovers(folder: Path) -> None:
-    """Remove staged folders and temporary files that a killed writer left in `folder`. Call under the writer's lock."""
+@contextmanager
+def staged_files(folder: Path) -> Iterator[Path]:
+    """Yield an empty folder whose files replace those of the same name in `folder` when the block ends.
+
+    For files that belong together beside others that stay. All are on disk before the first one is replaced; when the
+    block fails, every file is as it was. Call under the writer's lock of `folder`.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    remove_leftovers(folder)
+    staged = Path(tempfile.mkdtemp(prefix=".staged-", dir=folder))
+    try:
+        yield staged
+        files = sorted(path for path in staged.rglob("*") if path.is_file())
+        for path in files:
+            fsync_file(path)
+        for path in files:
+            final = folder / path.relative_to(staged)
+            final.parent.mkdir(exist_ok=True)
+            os.replace(path, final)
+            fsync_folder(final.parent)
+    finally:
+        shutil.rmtree(staged, ignore_errors=True)
+
+
+def remove_leftovers(folder: Path, pointer: str = "CURRENT") -> None:
+    """Remove staged folders and copies of `pointer` that a killed writer left in `folder`, under the writer's lock."""
     for path in folder.glob(".staged-*"):
         shutil.rmtree(path, ignore_errors=True)
-    for path in folder.glob(".CURRENT.*"):
+    for path in folder.glob(f".{pointer}.*"):
         path.unlink(missing_ok=True)
 
 
