@@ -3,29 +3,22 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence, Set
 from dataclasses import dataclass, field
-from enum import StrEnum
 
 from app.grounding import Citation, Grounded, Sentence, ground
 from app.history import standalone
-from app.llm import ChatModel, Delta
-from app.relevance import relevance
+from app.llm import ChatModel, Completion, Delta
+from app.modes import RETRIEVING, How, Mode
+from app.relevance import Relevance
+from app.serving import untuned
+from finetune.adapter_card import Adapter
 from finetune.prompt import CLOSE, OPEN, PromptPassage, render_prompt
 from finetune.template import Turn
 from finetune.voice import Voice
 from ingest.records import Chunk
 from retrieval.records import Hit
 from retrieval.search import Searcher, check_question
-
-
-class Mode(StrEnum):
-    """Two switches, retriever or none and adapter or none, give four modes."""
-
-    PROMPT_ONLY = "prompt-only"
-    RAG_ONLY = "rag-only"
-    TUNE_ONLY = "tune-only"
-    HYBRID = "hybrid"
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,21 +40,28 @@ class Timing:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A finished answer. `answer` carries its citation markers like `[1]`; `sentences` joined give the same words."""
+    """A finished answer. `answer` carries its citation markers like `[1]`; `sentences` joined give the same words.
+
+    `written` is what the model wrote, before anything was checked; empty when it was not asked. The model read the
+    first `passages` of the `hits`.
+    """
 
     question: str
     mode: Mode
     answer: str
+    written: str
     refused: bool
     confidence: float
     citations: tuple[Citation, ...]
     sentences: tuple[Sentence, ...]
     hits: tuple[Hit, ...]
+    passages: int
     usage: Usage
     timing: Timing
     model: str
     adapter: str | None
     generation: str | None
+    stale: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +99,9 @@ class AnswerLimits:
     relevance: float
 
 
+DEPTH = 60
+"""Passages that are searched where some documents' are to be taken away."""
+
 _OVER = re.compile(rf"{OPEN}|{CLOSE}|\n\s*(?:Question|Passage \d+)\b", re.IGNORECASE)
 """Where a small model stops answering and goes on with the prompt: delimiters, another question, another passage."""
 
@@ -113,23 +116,31 @@ class Answerer:
         voice: Voice,
         limits: AnswerLimits,
         count_tokens: Callable[[str], int],
+        decide: Callable[[Mode | None, frozenset[str]], How] = untuned,
     ) -> None:
+        """Put the parts together.
+
+        Args:
+            model: writes, under an adapter or without.
+            searcher: finds passages.
+            voice: the house style.
+            limits: how much is read and written.
+            count_tokens: measures passages.
+            decide: how an asker in some groups is answered in a mode, or by default, see `app.serving`.
+        """
         self._model = model
         self._searcher = searcher
         self._voice = voice
         self._limits = limits
         self._count_tokens = count_tokens
-
-    @property
-    def modes(self) -> tuple[Mode, ...]:
-        """The modes that can be served; the tuned ones need an adapter."""
-        return (Mode.RAG_ONLY, Mode.PROMPT_ONLY)
+        self._decide = decide
+        self._relevance = Relevance(searcher.embed)
 
     def answer(
         self,
         question: str,
         *,
-        mode: Mode = Mode.RAG_ONLY,
+        mode: Mode | None = None,
         groups: frozenset[str] = frozenset(),
         history: Sequence[Turn] = (),
     ) -> Answer:
@@ -143,7 +154,7 @@ class Answerer:
         self,
         question: str,
         *,
-        mode: Mode = Mode.RAG_ONLY,
+        mode: Mode | None = None,
         groups: frozenset[str] = frozenset(),
         history: Sequence[Turn] = (),
         cancel: threading.Event | None = None,
@@ -152,7 +163,7 @@ class Answerer:
 
         Args:
             question: in the asker's words.
-            mode: one of `modes`.
+            mode: by default hybrid where an adapter serves the asker, else rag-only.
             groups: what the asker may read besides what is for everyone.
             history: earlier turns, oldest first.
             cancel: set it and the model stops computing; what it wrote so far is checked and finished.
@@ -161,79 +172,136 @@ class Answerer:
             `Retrieved`, any number of `Token`, `Finished`.
 
         Raises:
-            DeskmateError: an empty or endless question, no usable index or model.
+            DeskmateError: an empty or endless question, no usable index, model or adapter.
         """
-        check_question(question)
         clock = _Clock()
-        searched = question
-        hits: tuple[Hit, ...] = ()
-        generation = None
-        if mode in (Mode.RAG_ONLY, Mode.HYBRID):
-            searched = standalone(question, history)
-            result = self._searcher.search(searched, groups=groups)
-            hits, generation = result.hits, result.generation
-            clock.retrieved()
-        yield Retrieved(hits, clock.retrieval_ms)
-        retrieves = generation is not None
-        relevant = relevance(searched, hits) if retrieves else 0.0
-        passages = self._choose(hits)
-        if retrieves and (not passages or relevant < self._limits.relevance):
-            grounded, usage, refused = self._decline(), Usage(), True
+        how = self._decide(mode, groups)
+        [found] = self._find([question], how.mode, groups, history)
+        clock.retrieved()
+        yield Retrieved(found.hits, clock.retrieval_ms if found.generation else 0.0)
+        text, usage = "", Usage()
+        if not found.declined:
+            text, usage = yield from self._generate(found, how.adapter, history, clock, cancel)
+        yield Finished(self._finish(found, how, text, usage, clock.timing()))
+
+    def answer_batch(
+        self,
+        questions: Sequence[str],
+        *,
+        mode: Mode | None = None,
+        groups: frozenset[str] = frozenset(),
+        without: Sequence[Set[str]] = (),
+    ) -> list[Answer]:
+        """Answer many questions of one asker together, several times as fast as one by one.
+
+        Args:
+            questions: in the asker's words, each on its own.
+            mode: by default hybrid where an adapter serves the asker, else rag-only.
+            groups: what the asker may read besides what is for everyone.
+            without: for each question documents that are treated as if they were not there; for evaluation.
+
+        Returns:
+            Answers in the order of the questions. Their times are shares of the batch's; none has a first token.
+        """
+        clock = _Clock()
+        how = self._decide(mode, groups)
+        found = self._find(questions, how.mode, groups, (), without)
+        clock.retrieved()
+        asked = [one for one in found if not one.declined]
+        prompts = [self._messages(one, ()) for one in asked]
+        written = iter(self._model.generate_batch(prompts, self._limits.answer_tokens, adapter=how.adapter))
+        timing = clock.timing(share=len(questions))
+        answers = []
+        for one in found:
+            done = Completion("", 0, 0) if one.declined else next(written)
+            usage = Usage(done.prompt_tokens, done.completion_tokens)
+            answers.append(self._finish(one, how, _until_over(done.text)[0].strip(), usage, timing))
+        return answers
+
+    def _find(
+        self,
+        questions: Sequence[str],
+        mode: Mode,
+        groups: frozenset[str],
+        history: Sequence[Turn],
+        without: Sequence[Set[str]] = (),
+    ) -> list["_Found"]:
+        """Search where the mode does, and decide what is declined without asking the model."""
+        for question in questions:
+            check_question(question)
+        if mode not in RETRIEVING:
+            return [_Found(question) for question in questions]
+        searched = [standalone(question, history) for question in questions]
+        # What is taken away must not shorten the list: as many more are asked for as any document has had places.
+        results = self._searcher.search_batch(searched, k=DEPTH if without else None, groups=groups)
+        gone = without or [frozenset[str]()] * len(questions)
+        hits = [
+            tuple(hit for hit in result.hits if hit.chunk.doc not in docs)[: self._searcher.k]
+            for result, docs in zip(results, gone, strict=True)
+        ]
+        found = []
+        for i, relevant in enumerate(self._relevance(searched, hits)):
+            passages = self.choose([hit.chunk for hit in hits[i]])
+            declined = not passages or relevant < self._limits.relevance
+            found.append(_Found(questions[i], hits[i], passages, results[i].generation, relevant, declined))
+        return found
+
+    def _finish(self, found: "_Found", how: How, text: str, usage: Usage, timing: Timing) -> Answer:
+        """Check what the model wrote against the passages it read."""
+        refused = found.declined or self._voice.is_refusal(text)
+        if refused:
+            grounded = self._decline()
         else:
-            shown = passages if retrieves else None
-            text, usage = yield from self._generate(question, shown, history, clock, cancel)
-            refused = self._voice.is_refusal(text)
-            if refused:
-                grounded = self._decline()
-            else:
-                grounded = ground(text, passages, self._voice) if retrieves else _unchecked(text)
-        yield Finished(
-            Answer(
-                question=question,
-                mode=mode,
-                answer=grounded.text,
-                refused=refused,
-                confidence=round(relevant, 4),
-                citations=grounded.citations,
-                sentences=grounded.sentences,
-                hits=hits,
-                usage=usage,
-                timing=clock.timing(),
-                model=self._model.name,
-                adapter=None,
-                generation=generation,
-            )
+            grounded = ground(text, found.passages, self._voice) if found.generation else _unchecked(text)
+        return Answer(
+            question=found.question,
+            mode=how.mode,
+            answer=grounded.text,
+            written=text,
+            refused=refused,
+            confidence=round(found.relevant, 4),
+            citations=grounded.citations,
+            sentences=grounded.sentences,
+            hits=found.hits,
+            passages=len(found.passages),
+            usage=usage,
+            timing=timing,
+            model=self._model.name,
+            adapter=how.adapter.id if how.adapter else None,
+            stale=how.stale,
+            generation=found.generation,
         )
 
-    def _choose(self, hits: Sequence[Hit]) -> list[Chunk]:
+    def choose(self, ranked: Sequence[Chunk]) -> list[Chunk]:
         """The best passages that fit into the model's reading budget, at least one if there is any."""
         chosen: list[Chunk] = []
         left = self._limits.passage_tokens
-        for hit in hits[: self._limits.passages]:
-            left -= self._count_tokens(hit.chunk.embedded_text)
+        for chunk in ranked[: self._limits.passages]:
+            left -= self._count_tokens(chunk.embedded_text)
             if chosen and left < 0:
                 break
-            chosen.append(hit.chunk)
+            chosen.append(chunk)
         return chosen
+
+    def _messages(self, found: "_Found", history: Sequence[Turn]) -> list[Turn]:
+        shown = [PromptPassage.of(chunk) for chunk in found.passages] if found.generation else None
+        return render_prompt(found.question, shown, self._voice, history)
 
     def _generate(
         self,
-        question: str,
-        passages: Sequence[Chunk] | None,
+        found: "_Found",
+        adapter: Adapter | None,
         history: Sequence[Turn],
         clock: "_Clock",
         cancel: threading.Event | None,
     ) -> Generator[Token, None, tuple[str, Usage]]:
         """Stream the model's answer; return its whole text and what it cost."""
-        shown = None if passages is None else [PromptPassage(_source(chunk), chunk.text) for chunk in passages]
-        messages = render_prompt(question, shown, self._voice, history)
         text, sent = "", 0
         last = Delta("", 0, 0)
-        stream = self._model.stream(messages, self._limits.answer_tokens, cancel)
-        for last in stream:
-            text = (text + last.text).lstrip(f"{OPEN} \n")
-            if over := _OVER.search(text):
-                text = text[: over.start()]
+        messages = self._messages(found, history)
+        for last in self._model.stream(messages, self._limits.answer_tokens, cancel, adapter):
+            text, over = _until_over(text + last.text)
+            if over:
                 break  # what follows is the prompt's own pattern, continued
             if len(text) > sent:
                 clock.wrote()
@@ -246,14 +314,28 @@ class Answerer:
         return Grounded(text, (Sentence(text, supported=True),), ())
 
 
+@dataclass(frozen=True, slots=True)
+class _Found:
+    """What was found for a question; `generation` is None in the modes without retrieval."""
+
+    question: str
+    hits: tuple[Hit, ...] = ()
+    passages: Sequence[Chunk] = ()
+    generation: str | None = None
+    relevant: float = 0.0
+    declined: bool = False
+
+
+def _until_over(text: str) -> tuple[str, bool]:
+    """What a model wrote before it went on with the prompt's own pattern, and whether it did."""
+    text = text.lstrip(f"{OPEN} \n")
+    over = _OVER.search(text)
+    return (text[: over.start()], True) if over else (text, False)
+
+
 def _unchecked(text: str) -> Grounded:
     """An answer without retrieval: there is nothing to hold it against, so nothing in it is supported."""
     return Grounded(text, (Sentence(text, supported=False),) if text else (), ())
-
-
-def _source(chunk: Chunk) -> str:
-    """What the model is told about a passage's origin."""
-    return " › ".join(part for part in (chunk.title, chunk.heading) if part) or chunk.doc
 
 
 class _Clock:
@@ -273,5 +355,7 @@ class _Clock:
     def wrote(self) -> None:
         self._first_token_ms = self._first_token_ms or self._now()
 
-    def timing(self) -> Timing:
-        return Timing(round(self.retrieval_ms, 1), round(self._first_token_ms, 1), round(self._now(), 1))
+    def timing(self, share: int = 1) -> Timing:
+        """The times so far, of one of `share` questions."""
+        times = (self.retrieval_ms, self._first_token_ms, self._now())
+        return Timing(*(round(ms / share, 1) for ms in times))

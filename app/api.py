@@ -152,8 +152,10 @@ def serve_desk(desk: "WholeDesk") -> None:
     chat = desk.settings.chat
     with claim_port(chat.host, chat.port) as port:
         known = desk.status()
-        print(f"{known.documents:,} documents; loading {known.model} …", flush=True)
-        desk.model.load()
+        offer = desk.serving.offer(frozenset())
+        tuned = f"with {known.adapter}" if known.adapter else f"without an adapter ({offer.reason})"
+        print(f"{known.documents:,} documents; loading {known.model} {tuned} …", flush=True)
+        desk.model.load(offer.adapter)
         desk.embedder.embed(["warm"])
         app = create_app(desk, title=chat.title, examples=chat.examples, groups=frozenset())
         shown = f"[{chat.host}]" if ":" in chat.host else chat.host

@@ -1,15 +1,15 @@
 """Question files in, result files out. A file appears whole; a run that was stopped goes on where it stopped."""
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
-from app.answer import Mode
 from app.console import answer_json, search_json, track
 from app.desk import Desk
+from app.modes import Mode
 from ingest.errors import DeskmateError
 from ingest.jsonl import read_jsonl
 from ingest.workspace import explain_disk_error, fsync_file, fsync_folder, write_atomic
@@ -65,31 +65,70 @@ def search_batch(desk: Desk, questions: Path, out: Path, k: int | None, groups: 
     return len(asked)
 
 
-def ask_batch(desk: Desk, questions: Path, out: Path, mode: Mode, groups: frozenset[str]) -> int:
+def ask_batch(desk: Desk, questions: Path, out: Path, mode: Mode | None, groups: frozenset[str]) -> int:
     """Answer every question; one line each, in their order. Returns the number of lines."""
     asked = read_questions(questions)
-    desk.model.load()
-    partial = _partial(out)
+    how = desk.serving.decide(mode, groups)
+    desk.model.load(how.adapter)
     run = {
-        "mode": mode,
+        "mode": how.mode,
+        "adapter": how.adapter and how.adapter.checksum,
         "groups": sorted(groups),
+        **answered_by(desk),
+    }
+    with _writing(out), Journal(_partial(out), run) as journal:
+        for one in track(asked, "Answering"):
+            if (journal.get(one.id) or {}).get("question") != one.question:
+                journal.add({"id": one.id, **answer_json(desk.answer(one.question, mode=how.mode, groups=groups))})
+        journal.write(out, [one.id for one in asked])
+        journal.remove()
+    return len(asked)
+
+
+def answered_by(desk: Desk) -> dict[str, Any]:
+    """All that an answer depends on besides the mode, the adapter and the asker."""
+    return {
         "model": desk.model.name,
         "generation": desk.store.current_name(),
         "settings": desk.settings.model_dump(mode="json", include={"retrieval", "model", "chat"}),
     }
-    with _writing(out):
-        done = _resume(partial, run)
-        write_atomic(partial, _lines([run, *done.values()]))
-        with open(partial, "ab") as file:
-            for one in track(asked, "Answering"):
-                if one.id not in done or done[one.id]["question"] != one.question:
-                    answer = desk.answer(one.question, mode=mode, groups=groups)
-                    done[one.id] = {"id": one.id, **answer_json(answer)}
-                    file.write(_lines([done[one.id]]))
-                    file.flush()
-        write_atomic(out, _lines(done[one.id] for one in asked))
-        partial.unlink()
-    return len(asked)
+
+
+class Journal:
+    """Answers of one run on disk, a line each as they come, so that a run that was stopped goes on where it stopped.
+
+    The first line says what the run is; the answers of another run are not taken over.
+    """
+
+    def __init__(self, path: Path, run: dict[str, Any]) -> None:
+        self._path = path
+        self._done = _resume(path, run)
+        write_atomic(path, _lines([run, *self._done.values()]))
+
+    def __enter__(self) -> Self:
+        self._file = open(self._path, "ab")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def get(self, id: str) -> dict[str, Any] | None:
+        """The answer to a question, by its id."""
+        return self._done.get(id)
+
+    def add(self, line: dict[str, Any]) -> None:
+        """Keep an answer. A process that is killed after this returns has lost nothing."""
+        self._file.write(_lines([line]))
+        self._file.flush()
+        self._done[line["id"]] = line
+
+    def write(self, out: Path, ids: Sequence[str]) -> None:
+        """Write the answers in this order to `out`, whole."""
+        write_atomic(out, _lines(self._done[id] for id in ids))
+
+    def remove(self) -> None:
+        """Remove the journal, whose work is done."""
+        self._path.unlink()
 
 
 def _resume(partial: Path, run: dict[str, Any]) -> dict[str, dict[str, Any]]:

@@ -14,8 +14,8 @@ from typing import Any
 import gradio as gr  # noqa: TID253  # the leaf that wraps it: `app.cli` imports this module only to serve
 
 from app import frame, pages
-from app.answer import Mode
 from app.conversation import Conversation, Desk, Limits
+from app.modes import Mode
 from app.session import Patch, Session
 
 # System fonts only: Gradio's own themes ask Google for theirs.
@@ -89,20 +89,21 @@ def build_chat(
     talk = Conversation(desk, title, examples, groups, limits)
     blocks = gr.Blocks(title=title, analytics_enabled=False, fill_width=True)
     with blocks:
-        parts = _lay_out(talk, desk, title)
+        parts = _lay_out(talk, title)
         _wire_asking(talk, parts)
         _wire_the_rest(talk, parts)
 
         def left(request: gr.Request) -> None:
             talk.left(_tab(request))
 
+        blocks.load(lambda: _choice(talk), outputs=[parts.mode], **_AT_ONCE)  # a promotion since the start counts
         blocks.unload(left)
     # The queue's own limit never bites: the conversation says in words that too many are waiting.
     blocks.queue(max_size=10 * (limits.at_once + limits.waiting), api_open=False)
     return blocks
 
 
-def _lay_out(talk: Conversation, desk: Desk, title: str) -> _Parts:
+def _lay_out(talk: Conversation, title: str) -> _Parts:
     def whole(place: dict[str, Any]) -> str:
         return talk.whole(str(place.get("doc", "")), int(place.get("start", 0)), int(place.get("end", 0)))
 
@@ -128,13 +129,7 @@ def _lay_out(talk: Conversation, desk: Desk, title: str) -> _Parts:
                 elem_id="dm-question",
             )
             with gr.Row(elem_id="dm-controls"):
-                mode = gr.Radio(
-                    [(pages.MODES[mode].label, mode.value) for mode in desk.modes],
-                    value=desk.default_mode.value,
-                    label="How to answer",
-                    container=False,
-                    elem_id="dm-mode",
-                )
+                mode = _choice(talk)
                 send = gr.Button("Ask", variant="primary", elem_id="dm-send")
                 stop = gr.Button("Stop", elem_id="dm-stop")
             _html("dm-small", frame.SMALL_PRINT, "note")
@@ -146,6 +141,18 @@ def _lay_out(talk: Conversation, desk: Desk, title: str) -> _Parts:
             server_functions=[whole],
         )
     return _Parts(session, top, transcript, lines, question, mode, send, stop)
+
+
+def _choice(talk: Conversation) -> gr.Radio:
+    """The chooser, with what may be chosen now."""
+    modes = talk.modes()
+    return gr.Radio(
+        [(pages.MODES[mode].label, mode.value) for mode in modes],
+        value=modes[0].value,
+        label="How to answer",
+        container=False,
+        elem_id="dm-mode",
+    )
 
 
 def _html(name: str, template: str, script: str) -> gr.HTML:

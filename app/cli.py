@@ -2,10 +2,13 @@
 
 import os
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import typer
+
+from app.cli_adapters import adapters
 
 app = typer.Typer(
     name="deskmate",
@@ -14,6 +17,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+
+app.add_typer(adapters, name="adapters")
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
 Groups = Annotated[str, typer.Option(help="The asker's groups, separated by commas; everyone is in `everyone`.")]
@@ -29,13 +34,13 @@ def ingest(
     as_json: Json = False,
 ) -> None:
     """Bring the index up to date with documents: new, changed and vanished ones, and only those."""
-    from app.console import ingest_json, ingest_progress, print_ingest, print_json
+    from app.console import ingest_json, print_ingest, print_json, stage_progress
 
     labels = None if access is None else _groups(",".join(access))
     if labels is not None and not labels:
         raise typer.BadParameter("name a group", param_hint="--access")
     desk = _desk()
-    with ingest_progress(as_json) as progress:
+    with stage_progress(as_json) as progress:
         summary = desk.ingest(progress).run(paths, access=labels, allow_shrink=allow_shrink)
     if as_json:
         print_json(ingest_json(summary))
@@ -72,7 +77,13 @@ def search(
 @app.command()
 def ask(
     question: Annotated[str | None, typer.Argument(help="In your own words.")] = None,
-    mode: Annotated[str | None, typer.Option(help="prompt-only or rag-only.")] = None,
+    mode: Annotated[
+        str | None,
+        typer.Option(help="prompt-only, rag-only, tune-only or hybrid; by default hybrid where an adapter serves."),
+    ] = None,
+    adapter: Annotated[
+        str | None, typer.Option(help="`name` or `name/vN` of an adapter, promoted or not, or its folder.")
+    ] = None,
     groups: Groups = "",
     batch: Annotated[Path | None, typer.Option(help="A question set, one JSON object a line.")] = None,
     out: Annotated[Path | None, typer.Option(help="Where the batch's answers go.")] = None,
@@ -82,8 +93,8 @@ def ask(
     from app.answer import Finished, Token
     from app.console import answer_json, print_json, print_sources
 
-    desk = _desk()
-    chosen = _mode(desk, mode)
+    chosen = _mode(mode)
+    desk = _desk(adapter)
     if _is_batch(question, batch, out):
         from app.batch import ask_batch
 
@@ -102,21 +113,106 @@ def ask(
             print_sources(event.answer)
 
 
+@app.command()
+def synth(
+    teacher: Annotated[
+        str | None,
+        typer.Option(help="`embedded`, or the address of an OpenAI-compatible server, usually ending in /v1."),
+    ] = None,
+    model: Annotated[
+        str | None, typer.Option(help="The server's name for the teacher; its first one by default.")
+    ] = None,
+    pairs: Annotated[int | None, typer.Option(min=1, help="Question-answer pairs wanted before filters.")] = None,
+    include: Annotated[
+        list[Path] | None, typer.Option(help="Your own questions and answers: JSONL, JSON, CSV or transcripts.")
+    ] = None,
+    questions: Annotated[
+        list[Path] | None, typer.Option(help="Question sets that you measure with; what gives them away is left out.")
+    ] = None,
+    groups: Annotated[
+        str | None, typer.Option(help="Groups besides `everyone` whose documents are used, separated by commas.")
+    ] = None,
+    form: Annotated[
+        list[str] | None,
+        typer.Option("--format", help="Also write alpaca, messages or llama-factory, for other tools."),
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for the data; `qa` in the workspace by default.")] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="Another number, another draw.")] = None,
+    concurrency: Annotated[int | None, typer.Option(min=1, help="Requests to the teacher at the same time.")] = None,
+    price_in: Annotated[float | None, typer.Option(min=0, help="Price of a million tokens read.")] = None,
+    price_out: Annotated[float | None, typer.Option(min=0, help="Price of a million tokens written.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask before a teacher on a server is asked.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Turn the documents into questions and answers to tune on."""
+    from app.console import print_json, stage_progress
+    from app.synth import Synthesis, SynthOptions
+    from app.synth_report import print_synth, synth_json
+
+    server = "" if teacher == "embedded" else teacher
+    desk = _desk(
+        synth=_given(pairs=pairs, seed=seed),
+        teacher=_given(
+            server=server, server_model=model, concurrency=concurrency, price_in=price_in, price_out=price_out
+        ),
+        curate=_given(groups=None if groups is None else tuple(sorted(_groups(groups))), seed=seed),
+        dataset=_given(seed=seed),
+    )
+    options = SynthOptions(tuple(include or ()), tuple(questions or ()), _formats(form or ()), out)
+    run = Synthesis(desk, options)
+    if not _agreed(run, yes):
+        typer.echo("nothing was asked", err=True)
+        return
+    with stage_progress(as_json) as progress:
+        made = run.run(progress)
+    if as_json:
+        print_json(synth_json(made))
+    else:
+        print_synth(made)
+
+
+@app.command()
+def tune(
+    recipe: Annotated[str, typer.Option(help="A shipped recipe, or a TOML file.")] = "smollm2-135m-cpu",
+    name: Annotated[str, typer.Option(help="The adapter's name; every run makes its next version.")] = "house",
+    data: Annotated[Path | None, typer.Option(help="Folder of `deskmate synth`; `qa` in the workspace.")] = None,
+    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run was stopped.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Tune the model on the training data: tone, format, citing and declining. The adapter is not promoted yet."""
+    from app.console import print_json
+    from app.tune import TuneOptions, Tuning
+    from app.tune_report import print_tuned, tune_progress, tuned_json
+
+    run = Tuning(_desk(), TuneOptions(recipe, name, data, resume))
+    with tune_progress(as_json) as watch:
+        tuned = run.run(watch)
+    if as_json:
+        print_json(tuned_json(tuned))
+    else:
+        print_tuned(tuned)
+
+
 @app.command("eval")
 def evaluate(
     questions: Annotated[Path, typer.Option(help="A question set, one JSON object a line.")],
     modes: Annotated[str, typer.Option(help="Modes to measure, separated by commas.")] = "rag-only",
+    adapter: Annotated[str | None, typer.Option(help="An adapter for the tuned modes, promoted or not.")] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for answers and figures.")] = None,
+    absent: Annotated[
+        bool, typer.Option(help="Ask answerable questions once more as if their documents did not exist.")
+    ] = False,
+    one_by_one: Annotated[bool, typer.Option(help="Ask as people come, for times; together is faster.")] = False,
     as_json: Json = False,
 ) -> None:
     """Answer a question set and measure the answers."""
     from eval.questions import read_question_set
-    from eval.run import evaluate_modes
+    from eval.run import Options, evaluate_modes
 
-    desk = _desk()
-    chosen = [_mode(desk, mode.strip()) for mode in modes.split(",")]
+    chosen = [_mode(mode.strip()) for mode in modes.split(",")]
+    desk = _desk(adapter)
     folder = out or desk.workspace.root / "reports" / questions.stem
-    evaluate_modes(desk, read_question_set(questions), chosen, folder, as_json)
+    evaluate_modes(desk, read_question_set(questions), chosen, folder, Options(absent, one_by_one), as_json)
 
 
 @app.command("eval-retrieval")
@@ -144,7 +240,7 @@ def eval_retrieval(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="ingest, embed, search, generate or chunking.")],
+    what: Annotated[str, typer.Argument(help="ingest, embed, search, generate, swap or chunking.")],
     data: Annotated[Path | None, typer.Option(help="Documents, or for chunking Chroma's folder.")] = None,
     chunks: Annotated[int, typer.Option(help="Size of the index for `search`.")] = 100_000,
     as_json: Json = False,
@@ -159,10 +255,11 @@ def bench(
 def chat(
     host: Annotated[str | None, typer.Option(help="Address to listen on.")] = None,
     port: Annotated[int | None, typer.Option(help="Port to listen on.")] = None,
+    adapter: Annotated[str | None, typer.Option(help="An adapter to serve, promoted or not.")] = None,
 ) -> None:
     """Open the help-desk chat."""
     flags = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
-    desk = _desk(chat=flags)
+    desk = _desk(adapter, chat=flags)
     from app.api import serve_desk
 
     serve_desk(desk)
@@ -192,28 +289,50 @@ def config(as_json: Json = False) -> None:
     print_config(_desk().settings, as_json)
 
 
-def _desk(**flags: dict[str, Any]) -> Any:
+def _desk(adapter: str | None = None, /, **flags: dict[str, Any]) -> Any:
     from app.desk import Desk
     from app.settings import load_settings
 
-    return Desk(load_settings(**{section: values for section, values in flags.items() if values}))
+    return Desk(load_settings(**{section: values for section, values in flags.items() if values}), adapter or "")
+
+
+def _given(**values: Any) -> dict[str, Any]:
+    """The flags that were given."""
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _formats(names: Sequence[str]) -> tuple[Any, ...]:
+    from finetune.formats import Format
+
+    for name in names:
+        if name not in list(Format):
+            raise typer.BadParameter(f"{name!r} is none of {', '.join(Format)}", param_hint="--format")
+    return tuple(Format(name) for name in names)
+
+
+def _agreed(run: Any, yes: bool) -> bool:
+    """Say what asking a teacher on a server will take, and ask whether to go on where somebody is there to answer."""
+    from app.synth_report import estimate_line
+
+    estimate = run.estimate()
+    if estimate is None:
+        return True
+    typer.echo(estimate_line(estimate, run.teacher), err=True)
+    if yes or not estimate.requests or not (sys.stdin.isatty() and sys.stderr.isatty()):
+        return True
+    return typer.confirm("Ask?", default=True, err=True)
 
 
 def _groups(groups: str) -> frozenset[str]:
     return frozenset(name for part in groups.split(",") if (name := part.strip()))
 
 
-def _mode(desk: Any, mode: str | None) -> Any:
-    from app.answer import Mode
-    from ingest.errors import DeskmateError
+def _mode(mode: str | None) -> Any:
+    from app.modes import Mode
 
-    if mode is None:
-        return desk.default_mode
-    if mode not in list(Mode):
+    if mode is not None and mode not in list(Mode):
         raise typer.BadParameter(f"{mode!r} is none of {', '.join(Mode)}", param_hint="--mode")
-    if Mode(mode) not in desk.modes:
-        raise DeskmateError(f"the mode {mode} needs a tuned adapter, and none is served; use rag-only or prompt-only")
-    return Mode(mode)
+    return None if mode is None else Mode(mode)
 
 
 def _is_batch(question: str | None, batch: Path | None, out: Path | None) -> bool:

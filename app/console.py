@@ -41,7 +41,7 @@ class SilentProgress:
 
 
 @contextmanager
-def ingest_progress(quiet: bool) -> Iterator["Progress"]:
+def stage_progress(quiet: bool) -> Iterator["Progress"]:
     """Bars with rate and remaining time on standard error, one a stage; nothing where that is no terminal."""
     from rich.console import Console
     from rich.progress import (
@@ -69,7 +69,15 @@ def ingest_progress(quiet: bool) -> Iterator["Progress"]:
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, speed_estimate_period=10) as bars:
         tasks: dict[str, TaskID] = {}
-        names = {"read": ("Reading", "files"), "embed": ("Embedding", "chunks")}
+        names = {
+            "read": ("Reading", "files"),
+            "embed": ("Embedding", "chunks"),
+            "write": ("Writing questions", "questions"),
+            "teach": ("Asking the teacher", "requests"),
+            "retrieve": ("Retrieving passages", "questions"),
+            "measure": ("Measuring on held-out labels", "labels"),
+            "prefer": ("Tuning on feedback", "steps"),
+        }
 
         class Bars:
             def total(self, stage: str, count: int) -> None:

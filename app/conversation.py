@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from app import pages
-from app.answer import Answer, Event, Finished, Mode, Retrieved, Token
+from app.answer import Answer, Event, Finished, Retrieved, Token
 from app.details import details_html
 from app.frame import welcome_html
+from app.modes import UNTUNED, Mode
 from app.session import Exchange, Patch, Session
 from finetune.template import Turn
 from ingest.errors import DeskmateError
@@ -31,13 +32,8 @@ log = logging.getLogger("deskmate.chat")
 class Desk(Protocol):
     """What the chat needs of `app.desk.Desk`."""
 
-    @property
-    def modes(self) -> tuple[Mode, ...]:
-        """The modes that can be served now."""
-
-    @property
-    def default_mode(self) -> Mode:
-        """The mode that the chat begins with."""
+    def modes(self, groups: frozenset[str]) -> tuple[Mode, ...]:
+        """The modes for an asker now, the default first."""
 
     def stream(
         self,
@@ -86,6 +82,14 @@ class Conversation:
         except DeskmateError:
             documents = None  # the page opens all the same; the first question says what is wrong
         return {"seq": 0, "busy": False, "welcome": welcome_html(self._title, documents, self._examples)}
+
+    def modes(self) -> tuple[Mode, ...]:
+        """The modes that the page offers, the default first."""
+        try:
+            return self._desk.modes(self._groups)
+        except DeskmateError as error:
+            log.warning("the tuned modes cannot be offered: %s", error)
+            return UNTUNED
 
     def fresh(self, session: Session) -> Patch:
         """Forget the conversation."""

@@ -103,6 +103,8 @@ class Decoder:
         self._draft = draft_tokens
         self._layers = int(model.config.get_text_config(decoder=True).num_hidden_layers)
         self._kept: list[Session] = []
+        self.under = ""
+        """What the model computes with now, the adapter's name or nothing: to be set when its weights are switched."""
 
     def stream(self, prompt: Sequence[int], max_tokens: int, cancel: threading.Event | None = None) -> Iterator[int]:
         """Yield the answer's tokens. Ends at a stop token, at `max_tokens`, in a loop, and within a token of `cancel`.
@@ -225,9 +227,10 @@ class Decoder:
 
     def _resume(self, prompt: Sequence[int]) -> Session:
         """A session that holds the longest known beginning of `prompt`, at most all but its last token."""
-        best = max(self._kept, key=lambda kept: common_prefix(kept.ids, prompt), default=None)
+        mine = [kept for kept in self._kept if kept.under == self.under]
+        best = max(mine, key=lambda kept: common_prefix(kept.ids, prompt), default=None)
         if best is None:
-            return Session(self._layers)
+            return Session(self._layers, self.under)
         length = min(common_prefix(best.ids, prompt), max(len(prompt) - 1, 0))
         if length < len(best.ids):
             return best.copy_prefix(length)  # a few milliseconds, and the other conversation keeps its own

@@ -9,9 +9,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from app.answer import Answer, Answerer, AnswerLimits, Event, Mode
+from app.answer import Answer, Answerer, AnswerLimits, Event
 from app.llm import ChatModel
+from app.modes import Mode
+from app.serving import Documents, Serving
 from app.settings import Settings
+from finetune.registry import Registry
 from finetune.template import Turn
 from finetune.voice import Voice, load_voice
 from ingest.embedded import MINILM, fetch, verify
@@ -38,8 +41,15 @@ class DeskStatus:
 class Desk:
     """One workspace with its settings, ready to ingest, search and answer."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, adapter: str = "") -> None:
+        """Prepare a workspace.
+
+        Args:
+            settings: resolved.
+            adapter: one to be served whatever is promoted: a folder, `name` or `name/vN`.
+        """
         self.settings = settings
+        self._named = adapter
         self.workspace = settings.workspace
         self.store = Store(self.workspace)
 
@@ -73,6 +83,17 @@ class Desk:
         return load_voice(self.settings.chat.voice)
 
     @cached_property
+    def registry(self) -> Registry:
+        """The adapters of the workspace."""
+        return Registry(self.workspace.adapters)
+
+    @cached_property
+    def serving(self) -> Serving:
+        """Which adapter answers for whom."""
+        chat = self.settings.chat
+        return Serving(self.registry, self._documents, chat.adapter, chat.stale_adapters, self._named)
+
+    @cached_property
     def model(self) -> ChatModel:
         """The chat model; its weights load with `load` or the first answer."""
         chat = self.settings.chat
@@ -95,7 +116,7 @@ class Desk:
         """The one Answerer."""
         chat = self.settings.chat
         limits = AnswerLimits(chat.passages, chat.passage_tokens, chat.answer_tokens, chat.relevance)
-        return Answerer(self.model, self.searcher, self.voice, limits, lambda text: len(self.embedder.offsets(text)))
+        return Answerer(self.model, self.searcher, self.voice, limits, self._count_tokens, self.serving.decide)
 
     def ingest(self, progress: Progress) -> Ingest:
         """Ingestion into this workspace."""
@@ -103,21 +124,15 @@ class Desk:
 
     # What the chat needs, as `app.chat_ui.Desk` declares it.
 
-    @property
-    def modes(self) -> tuple[Mode, ...]:
-        """The modes that can be served now."""
-        return self.answerer.modes
-
-    @property
-    def default_mode(self) -> Mode:
-        """The first of them."""
-        return self.modes[0]
+    def modes(self, groups: frozenset[str] = frozenset()) -> tuple[Mode, ...]:
+        """The modes for an asker now, the default first."""
+        return self.serving.modes(groups)
 
     def stream(
         self,
         question: str,
         *,
-        mode: Mode,
+        mode: Mode | None,
         groups: frozenset[str],
         history: Sequence[Turn] = (),
         cancel: threading.Event | None = None,
@@ -127,7 +142,7 @@ class Desk:
 
     def answer(self, question: str, *, mode: Mode | None = None, groups: frozenset[str] = frozenset()) -> Answer:
         """See `Answerer.answer`."""
-        return self.answerer.answer(question, mode=mode or self.default_mode, groups=groups)
+        return self.answerer.answer(question, mode=mode, groups=groups)
 
     def document(self, doc: str, groups: frozenset[str]) -> DocumentText | None:
         """A document's text for an asker who may read it."""
@@ -136,4 +151,17 @@ class Desk:
     def status(self) -> DeskStatus:
         """What this desk answers with."""
         manifest = self.searcher.open().manifest
-        return DeskStatus(self.model.name, None, manifest.generation, manifest.documents, manifest.chunks)
+        adapter = self.serving.offer(frozenset()).adapter
+        return DeskStatus(
+            self.model.name, adapter.id if adapter else None, manifest.generation, manifest.documents, manifest.chunks
+        )
+
+    def _count_tokens(self, text: str) -> int:
+        return len(self.embedder.offsets(text))
+
+    def _documents(self) -> Documents:
+        """What the index holds, for telling whether an adapter is stale."""
+        if self.store.current_name() is None:
+            return Documents(None, {})
+        generation = self.searcher.open()
+        return Documents(generation.manifest.generation, generation.table.known())

@@ -43,7 +43,7 @@ def _facts(answer: Answer) -> list[tuple[str, str]]:
     timing, usage = answer.timing, answer.usage
     facts = [("Mode", MODES[answer.mode].label), ("Model", answer.model)]
     if answer.adapter:
-        facts.append(("Adapter", answer.adapter))
+        facts.append(("Adapter", f"{answer.adapter}, {answer.stale}" if answer.stale else answer.adapter))
     if answer.generation:
         facts += [("Index", answer.generation), ("Relevance", f"{answer.confidence:.2f}")]
         facts.append(("Search", _seconds(timing.retrieval_ms)))

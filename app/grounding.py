@@ -9,9 +9,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ingest.sentences import sentence_spans
 from finetune.voice import Voice
 from ingest.records import Chunk
+from ingest.sentences import sentence_spans
 from retrieval.lexical import stems
 
 SUPPORT = 0.6

@@ -58,10 +58,14 @@ class GrowingLayer(DynamicLayer):  # type: ignore[no-untyped-call]
 
 
 class Session:
-    """Token ids with their keys and values. `ids` and the cache always hold the same tokens between passes."""
+    """Token ids with their keys and values. `ids` and the cache always hold the same tokens between passes.
 
-    def __init__(self, layers: int) -> None:
+    `under` names the weights that computed them: keys and values of one adapter are nonsense under another.
+    """
+
+    def __init__(self, layers: int, under: str = "") -> None:
         self.ids: list[int] = []
+        self.under = under
         self._layers = [GrowingLayer() for _ in range(layers)]
         self.cache = Cache(layers=list(self._layers))
 
@@ -83,7 +87,7 @@ class Session:
 
     def copy_prefix(self, length: int, rows: int = 1) -> "Session":
         """A session of its own that begins with the same `length` tokens, repeated for `rows` of a batch."""
-        copy = Session(len(self._layers))
+        copy = Session(len(self._layers), self.under)
         copy.ids = self.ids[:length]
         if length:
             for mine, theirs in zip(self._layers, copy._layers, strict=True):

@@ -4,14 +4,10 @@ import re
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol, TypedDict
+from typing import Protocol
 
-
-class Message(TypedDict):
-    """One message of a conversation, as every chat API has it."""
-
-    role: Literal["user", "assistant"]
-    content: str
+from finetune.adapter_card import Adapter
+from finetune.template import Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,17 +26,29 @@ class ChatModel(Protocol):
     def name(self) -> str:
         """What answers and reports call the model."""
 
-    def load(self) -> None:
-        """Bring the model into memory or check that its server answers.
+    def load(self, adapter: Adapter | None = None) -> None:
+        """Bring the model into memory or check that its server answers, and that it can serve `adapter`.
 
         Raises:
-            DeskmateError: when it cannot be had, with what to do.
+            DeskmateError: when it cannot, with what to do.
         """
 
     def stream(
-        self, messages: Sequence[Message], max_tokens: int, cancel: threading.Event | None = None
+        self,
+        messages: Sequence[Turn],
+        max_tokens: int,
+        cancel: threading.Event | None = None,
+        adapter: Adapter | None = None,
     ) -> Iterator[Delta]:
-        """Yield the answer in pieces; end early, and stop computing, once `cancel` is set or the iterator is closed."""
+        """Yield the answer in pieces, with `adapter` or with the base alone.
+
+        It ends early, and stops computing, once `cancel` is set or the iterator is closed.
+        """
+
+    def generate_batch(
+        self, conversations: Sequence[Sequence[Turn]], max_tokens: int, *, adapter: Adapter | None = None
+    ) -> "list[Completion]":
+        """Answer many conversations, in their order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,11 +61,15 @@ class Completion:
 
 
 def complete(
-    model: ChatModel, messages: Sequence[Message], max_tokens: int, cancel: threading.Event | None = None
+    model: ChatModel,
+    messages: Sequence[Turn],
+    max_tokens: int,
+    cancel: threading.Event | None = None,
+    adapter: Adapter | None = None,
 ) -> Completion:
     """Collect a stream into one answer."""
     text, prompt_tokens, completion_tokens = "", 0, 0
-    for delta in model.stream(messages, max_tokens, cancel):
+    for delta in model.stream(messages, max_tokens, cancel, adapter):
         text += delta.text
         prompt_tokens, completion_tokens = delta.prompt_tokens, delta.completion_tokens
     return Completion(text, prompt_tokens, completion_tokens)
@@ -66,7 +78,8 @@ def complete(
 class EchoModel:
     """A fake without weights: answers with the first sentence of the first passage and cites it, word by word.
 
-    Without passages it gives the question back. The same prompt always gets the same answer. Tokens are words.
+    Without passages it gives the question back. The same prompt always gets the same answer, under any adapter: there
+    are no weights that one could change. Tokens are words.
     """
 
     name = "echo"
@@ -75,11 +88,15 @@ class EchoModel:
         """Make a fake that waits `delay_s` seconds before each word."""
         self._delay_s = delay_s
 
-    def load(self) -> None:
+    def load(self, adapter: Adapter | None = None) -> None:
         """Do nothing: there is nothing to load."""
 
     def stream(
-        self, messages: Sequence[Message], max_tokens: int, cancel: threading.Event | None = None
+        self,
+        messages: Sequence[Turn],
+        max_tokens: int,
+        cancel: threading.Event | None = None,
+        adapter: Adapter | None = None,
     ) -> Iterator[Delta]:
         """Yield the answer a word at a time, each with the white space before it."""
         prompt_tokens = sum(len(message["content"].split()) for message in messages)
@@ -92,6 +109,12 @@ class EchoModel:
             yield Delta(word, prompt_tokens, count)
         if not words:
             yield Delta("", prompt_tokens, 0)
+
+    def generate_batch(
+        self, conversations: Sequence[Sequence[Turn]], max_tokens: int, *, adapter: Adapter | None = None
+    ) -> list[Completion]:
+        """One after the other."""
+        return [complete(self, messages, max_tokens) for messages in conversations]
 
 
 def _echo(prompt: str) -> str:

@@ -10,7 +10,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from app.llm import Completion, Delta, Message
+from app.llm import Completion, Delta
+from finetune.adapter_card import Adapter
 from finetune.model import Base, LoadedBase, load_base, pick_base
 from finetune.settings import ModelSettings
 from finetune.template import Turn, encode, stop_ids
@@ -20,13 +21,21 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
     from app.decode import Decoder
+    from finetune.adapter import Adapters
 
 BATCH_SIZE = 8
 """Prompts decoded together: 2.2 to 2.8 times the speed of one by one (700-token prompts, two cores); 16 add nothing."""
 
+PROBE = "What may employees expect of the service desk? Answer in one sentence."
+"""Every adapter must change what the model would say first to this."""
+
 
 class LocalModel:
-    """A model in this process. One request computes at a time, in the caller's thread; others wait."""
+    """A model in this process. One request computes at a time, in the caller's thread; others wait.
+
+    Each request says under which adapter it is computed. They are switched between requests, never in one, on the
+    weights that are here once.
+    """
 
     def __init__(
         self, settings: ModelSettings, models_dir: Path, load: Callable[[Base, Path], LoadedBase] = load_base
@@ -44,6 +53,7 @@ class LocalModel:
         self._lock = threading.Lock()  # not an RLock: a server may resume a stream in another thread
         self._loaded: LoadedBase | None = None
         self._decoder: Decoder | None = None
+        self._adapters: Adapters | None = None
 
     @cached_property
     def base(self) -> Base:
@@ -59,27 +69,32 @@ class LocalModel:
         """The base model's name. Only `auto` has to look at the machine for it."""
         return self.base.name if self._settings.base == "auto" else self._settings.base
 
-    def load(self) -> None:
-        """Bring the weights in, once.
+    def load(self, adapter: Adapter | None = None) -> None:
+        """Bring the weights in, once, and an adapter that is to be used.
 
         Raises:
-            DeskmateError: when they cannot be had.
+            DeskmateError: when they cannot be had, or the adapter is none for this base.
         """
         with self._lock:
-            self._ready()
+            self._ready(adapter)
 
     def stream(
-        self, messages: Sequence[Message], max_tokens: int, cancel: threading.Event | None = None
+        self,
+        messages: Sequence[Turn],
+        max_tokens: int,
+        cancel: threading.Event | None = None,
+        adapter: Adapter | None = None,
     ) -> Iterator[Delta]:
         """Yield the answer in pieces of whole characters; stop computing within a token of `cancel` or of closing.
 
         Raises:
-            DeskmateError: when the prompt is longer than the model reads, or the model computes nonsense.
+            DeskmateError: when the prompt is longer than the model reads, the model computes nonsense, or the adapter
+                cannot be used.
         """
         with self._turn(cancel) as mine:
             if not mine:
                 return
-            loaded, decoder = self._ready()
+            loaded, decoder = self._ready(adapter)
             prompt = self._encode(loaded, messages)
             pieces = Pieces(loaded.tokenizer)
             count, told = 0, -1
@@ -94,7 +109,11 @@ class LocalModel:
                 yield Delta(rest, len(prompt), count)
 
     def generate_batch(
-        self, conversations: Sequence[Sequence[Message]], max_tokens: int, batch_size: int = BATCH_SIZE
+        self,
+        conversations: Sequence[Sequence[Turn]],
+        max_tokens: int,
+        batch_size: int = BATCH_SIZE,
+        adapter: Adapter | None = None,
     ) -> list[Completion]:
         """Answer many conversations, in their order, with the tokens that `stream` would give one by one.
 
@@ -102,10 +121,10 @@ class LocalModel:
         then tips the choice between two nearly equal tokens.
 
         Raises:
-            DeskmateError: when a prompt is longer than the model reads, or the model computes nonsense.
+            DeskmateError: as `stream`.
         """
         with self._lock:
-            loaded, decoder = self._ready()
+            loaded, decoder = self._ready(adapter)
             prompts = [self._encode(loaded, messages) for messages in conversations]
             room = [self._room(loaded, prompt, max_tokens) for prompt in prompts]
             answers = decoder.batch(prompts, min(room, default=0), batch_size)
@@ -114,12 +133,18 @@ class LocalModel:
             for prompt, ids in zip(prompts, answers, strict=True)
         ]
 
-    def _ready(self) -> "tuple[LoadedBase, Decoder]":
-        if self._loaded is None or self._decoder is None:
+    def _ready(self, adapter: Adapter | None) -> "tuple[LoadedBase, Decoder]":
+        """The model and its decoder, under an adapter. Call with the lock."""
+        if self._loaded is None or self._decoder is None or self._adapters is None:
             from app.decode import Decoder
+            from finetune.adapter import Adapters
 
-            self._loaded = self._load(self.base, self._models_dir)
-            self._decoder = Decoder(self._loaded.model, stop_ids(self._loaded.tokenizer, self._loaded.template))
+            loaded = self._loaded = self._load(self.base, self._models_dir)
+            probe = encode(loaded.tokenizer, [Turn(role="user", content=PROBE)])
+            self._adapters = Adapters(loaded.model, self.name, probe)
+            self._decoder = Decoder(loaded.model, stop_ids(loaded.tokenizer, loaded.template))
+        self._adapters.use(adapter)
+        self._decoder.under = adapter.checksum if adapter else ""
         return self._loaded, self._decoder
 
     @contextmanager
@@ -134,9 +159,8 @@ class LocalModel:
         finally:
             self._lock.release()
 
-    def _encode(self, loaded: LoadedBase, messages: Sequence[Message]) -> list[int]:
-        turns = [Turn(role=message["role"], content=message["content"]) for message in messages]
-        prompt = encode(loaded.tokenizer, turns)
+    def _encode(self, loaded: LoadedBase, messages: Sequence[Turn]) -> list[int]:
+        prompt = encode(loaded.tokenizer, messages)
         context = _context(loaded)
         if len(prompt) >= context:
             raise DeskmateError(

@@ -7,9 +7,10 @@ import html
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from app.answer import Answer, Mode
+from app.answer import Answer
 from app.grounding import Citation
 from app.markup import answer_html, passage_html
+from app.modes import Mode
 from retrieval.chunks import DocumentText
 from retrieval.records import Hit
 

@@ -1,30 +1,92 @@
-"""Is what was found about the question at all? Two signals of the search, one number between 0 and 1.
+"""Do the passages that were found answer the question? Three signals of search, one number between 0 and 1.
 
-It tells questions that the documents are about from others; it does not tell an answer from a near miss.
+The strongest signal is the nearest sentence, not the nearest passage: a passage is about many things, the sentence that
+answers is about one. Knows vectors and words; asks no language model.
 """
 
 import math
-from collections.abc import Sequence
+from collections import OrderedDict
+from collections.abc import Callable, Sequence
 
+import numpy as np
+import numpy.typing as npt
+
+from ingest.records import Chunk
+from ingest.sentences import sentence_spans
 from retrieval.lexical import stems
 from retrieval.records import Hit
 
-COSINE, COVERAGE, BIAS = 20.0, 4.4, -10.7
-"""A logistic regression on questions asked of their own documents against questions asked of others': those of
-WorkArena, Debian's FAQ and FeedbackQA over the documents of WorkArena, Debian and the sample. See docs/log.md."""
+PASSAGES = 5
+"""Passages whose sentences are compared."""
+
+REMEMBERED = 2_000
+"""Passages whose sentences' vectors are kept (about 20 KB each)."""
+
+PASSAGE, SENTENCE, COVERAGE, BIAS = 4.0, 14.0, 1.0, -9.5
+"""A logistic regression; `deskmate bench relevance` fits it and says how well it does."""
+
+Embed = Callable[[Sequence[str]], npt.NDArray[np.float32]]
 
 
-def relevance(question: str, hits: Sequence[Hit]) -> float:
-    """The probability that the best passages are about the question."""
-    if not hits:
-        return 0.0
-    cosine, coverage = signals(question, hits)
-    return 1.0 / (1.0 + math.exp(-(COSINE * cosine + COVERAGE * coverage + BIAS)))
+class Relevance:
+    """Judges what search has found. Remembers the sentences of passages that it has seen."""
+
+    def __init__(self, embed: Embed) -> None:
+        """Take the embedder of the index."""
+        self._embed = embed
+        self._sentences: OrderedDict[str, npt.NDArray[np.float32]] = OrderedDict()
+
+    def __call__(self, questions: Sequence[str], found: Sequence[Sequence[Hit]]) -> list[float]:
+        """The probability, for each question, that its passages answer it; 0 without passages."""
+        weights = np.array([PASSAGE, SENTENCE, COVERAGE])
+        logits = self.signals(questions, found) @ weights + BIAS
+        return [1 / (1 + math.exp(-z)) if hits else 0.0 for z, hits in zip(logits.tolist(), found, strict=True)]
+
+    def signals(self, questions: Sequence[str], found: Sequence[Sequence[Hit]]) -> npt.NDArray[np.float64]:
+        """The best passage's cosine, the best sentence's, and the share of the question's content words in one passage.
+
+        Returns:
+            Shape (questions, 3), in this order.
+        """
+        asked = [_ways(question) for question in questions]
+        near = [[hit.chunk for hit in hits[:PASSAGES]] for hits in found]
+        vectors = iter(self._vectors([way for ways in asked for way in ways], [c for chunks in near for c in chunks]))
+        rows = []
+        for question, ways, chunks, hits in zip(questions, asked, near, found, strict=True):
+            question_vectors = np.stack([next(vectors) for _ in ways])
+            sentences = [self._sentences[chunk.id] for chunk in chunks]
+            passage = max((hit.dense for hit in hits if hit.dense is not None), default=0.0)
+            sentence = max((float((one @ question_vectors.T).max()) for one in sentences if len(one)), default=0.0)
+            rows.append((passage, sentence, _coverage(question, chunks)))
+        while len(self._sentences) > REMEMBERED:
+            self._sentences.popitem(last=False)
+        return np.array(rows).reshape(-1, 3)
+
+    def _vectors(self, questions: Sequence[str], chunks: Sequence[Chunk]) -> npt.NDArray[np.float32]:
+        """The questions' vectors; those of the chunks' sentences are remembered. All in one batch."""
+        missing = {chunk.id: _units(chunk) for chunk in chunks if chunk.id not in self._sentences}
+        vectors = self._embed([*questions, *(unit for units in missing.values() for unit in units)])
+        first = len(questions)
+        for id, units in missing.items():
+            self._sentences[id] = vectors[first : first + len(units)].copy()
+            first += len(units)
+        for chunk in chunks:
+            self._sentences.move_to_end(chunk.id)
+        return vectors[: len(questions)]
 
 
-def signals(question: str, hits: Sequence[Hit]) -> tuple[float, float]:
-    """The best cosine, and the largest share of the question's content words that one of three passages has."""
-    cosine = max((hit.dense for hit in hits if hit.dense is not None), default=0.0)
+def _ways(question: str) -> list[str]:
+    """The question as it is, and without the story before it."""
+    sentences = [question[start:end] for start, end in sentence_spans(question)]
+    asking = [one for one in sentences if one.endswith("?")]
+    return [question, asking[-1]] if asking and len(sentences) > 1 else [question]
+
+
+def _units(chunk: Chunk) -> list[str]:
+    return [chunk.text[start:end] for start, end in sentence_spans(chunk.text)]
+
+
+def _coverage(question: str, chunks: Sequence[Chunk]) -> float:
     wanted = set(stems(question))
-    shares = [len(wanted & set(stems(hit.chunk.embedded_text))) / max(1, len(wanted)) for hit in hits[:3]]
-    return cosine, max(shares, default=0.0)
+    shares = [len(wanted & set(stems(chunk.embedded_text))) / max(1, len(wanted)) for chunk in chunks]
+    return max(shares, default=0.0)

@@ -9,6 +9,7 @@ import re
 import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -16,17 +17,37 @@ from typing import Any
 import httpx
 from pydantic import SecretStr
 
-from app.llm import Delta, Message
+from app.llm import Completion, Delta, complete
+from finetune.adapter_card import Adapter
+from finetune.template import Turn
 from ingest.errors import DeskmateError
 
+AT_ONCE = 8
+"""Conversations of a batch that are sent at the same time."""
 RETRY_STATUS = frozenset({408, 409, 429, 500, 502, 503, 504, 529})
-BACKOFF_S = (0.5, 1.0, 2.0)
-"""Seconds between attempts; a server's Retry-After goes before, up to `LONGEST_WAIT_S`."""
-
-LONGEST_WAIT_S = 20.0
 CONNECT_S = 5.0
 CHARACTERS_PER_TOKEN = 4
 """For servers that report no usage: English text has about four characters a token."""
+
+
+@dataclass(frozen=True, slots=True)
+class Role:
+    """What a server is asked for: whose settings name it, and how long to go on asking when it is busy or down.
+
+    `backoff_s` are the seconds before each further attempt, none for a single one. A server's Retry-After goes before
+    them, up to `longest_wait_s`.
+    """
+
+    section: str
+    backoff_s: tuple[float, ...]
+    longest_wait_s: float
+
+
+CHAT = Role("chat", (0.5, 1.0, 2.0), 20.0)
+"""Somebody is waiting for the answer."""
+
+TEACHER = Role("teacher", (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 60.0), 120.0)
+"""Nobody is waiting, and every answer is wanted."""
 
 
 class OpenAIModel:
@@ -39,7 +60,7 @@ class OpenAIModel:
         api_key: SecretStr,
         timeout: float = 60.0,
         transport: httpx.BaseTransport | None = None,
-        backoff_s: Sequence[float] = BACKOFF_S,
+        role: Role = CHAT,
     ) -> None:
         """Describe the server without connecting to it.
 
@@ -49,7 +70,7 @@ class OpenAIModel:
             api_key: sent as a bearer token; empty for none.
             timeout: the server's longest silence in seconds, before the first token or between two.
             transport: another way to the server, for tests.
-            backoff_s: seconds to wait before each further attempt; none means one attempt.
+            role: how often to ask again, and which settings its errors name.
 
         Raises:
             DeskmateError: when `server` is no HTTP address.
@@ -57,10 +78,12 @@ class OpenAIModel:
         self._model = model
         self._key = api_key
         self._seconds = timeout
-        self._backoff = tuple(backoff_s)
+        self._role = role
         self._server = server.rstrip("/")
         if not re.match(r"https?://[^/\s]+", server):
-            raise DeskmateError(f"chat.server is {server!r}, which is no address like http://127.0.0.1:8000/v1")
+            raise DeskmateError(
+                f"{role.section}.server is {server!r}, which is no address like http://127.0.0.1:8000/v1"
+            )
         key = api_key.get_secret_value()
         self._client = httpx.Client(
             headers={"Authorization": f"Bearer {key}"} if key else {},
@@ -73,8 +96,8 @@ class OpenAIModel:
         """The server's name for the model; empty until `load` where the server chooses."""
         return self._model
 
-    def load(self) -> None:
-        """Check that the server answers and has the model.
+    def load(self, adapter: Adapter | None = None) -> None:
+        """Check that the server answers and has the model, and the adapter under its id as one more.
 
         Raises:
             DeskmateError: when it does not, with what to do.
@@ -82,15 +105,23 @@ class OpenAIModel:
         available = self._models()
         if not self._model:
             if not available:
-                raise DeskmateError(f"{self._server} lists no model; set chat.server_model to the one that it serves")
+                raise DeskmateError(f"{self._server} lists no model; set {self._role.section}.server_model to one")
             self._model = available[0]
         elif available and self._model not in available:
-            raise self._unknown_model(available)
+            raise self._unknown_model(self._model, available)
+        if adapter and available and adapter.id not in available:
+            raise self._unknown_model(adapter.id, available)
 
     def stream(
-        self, messages: Sequence[Message], max_tokens: int, cancel: threading.Event | None = None
+        self,
+        messages: Sequence[Turn],
+        max_tokens: int,
+        cancel: threading.Event | None = None,
+        adapter: Adapter | None = None,
     ) -> Iterator[Delta]:
         """Yield the answer as the server sends it. Cancelling or closing the iterator closes the connection.
+
+        An adapter is a model of the server's by the adapter's id, as `vllm --lora-modules house/v3=FOLDER` makes it.
 
         Token counts are the server's in the last delta, estimates before; of a server that reports none, estimates.
         A cancellation is noticed when something arrives, which the timeout bounds.
@@ -101,7 +132,7 @@ class OpenAIModel:
         if not self._model:
             self.load()
         body: dict[str, Any] = {
-            "model": self._model,
+            "model": adapter.id if adapter else self._model,
             "messages": [dict(message) for message in messages],
             "max_tokens": max_tokens,
             "temperature": 0,
@@ -123,6 +154,21 @@ class OpenAIModel:
             raise DeskmateError(f"{self._server} ended the answer after {state.completion_tokens} tokens; ask again")
         yield Delta("", state.prompt_tokens, state.completion_tokens)
 
+    def generate_batch(
+        self, conversations: Sequence[Sequence[Turn]], max_tokens: int, *, adapter: Adapter | None = None
+    ) -> list[Completion]:
+        """Answer many conversations, in their order, some at a time: the server batches them.
+
+        Raises:
+            DeskmateError: as `stream`, with the first that fails.
+        """
+
+        def one(messages: Sequence[Turn]) -> Completion:
+            return complete(self, messages, max_tokens, adapter=adapter)
+
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            return list(pool.map(one, conversations))
+
     @contextmanager
     def _open(self, body: dict[str, Any], cancel: threading.Event | None) -> Iterator[httpx.Response | None]:
         """A response that streams, after as many attempts as it takes; None when cancelled while waiting."""
@@ -135,9 +181,9 @@ class OpenAIModel:
             try:
                 response = self._client.send(request, stream=True)
             except httpx.RequestError as error:
-                if attempt >= len(self._backoff) or isinstance(error, httpx.ReadTimeout):
+                if attempt >= len(self._role.backoff_s) or isinstance(error, httpx.ReadTimeout):
                     raise self._unreachable(error) from error
-                wait = self._backoff[attempt]
+                wait = self._role.backoff_s[attempt]
             else:
                 try:
                     if response.status_code == httpx.codes.OK:
@@ -146,9 +192,9 @@ class OpenAIModel:
                     response.read()
                     if response.status_code == httpx.codes.BAD_REQUEST and _adapt(body, response.text):
                         continue
-                    if response.status_code not in RETRY_STATUS or attempt >= len(self._backoff):
-                        raise self._refused(response)
-                    wait = _retry_after(response, self._backoff[attempt])
+                    if response.status_code not in RETRY_STATUS or attempt >= len(self._role.backoff_s):
+                        raise self._refused(response, body["model"])
+                    wait = _retry_after(response, self._role.backoff_s[attempt], self._role.longest_wait_s)
                 except httpx.RequestError as error:
                     raise self._lost(error) from error
                 finally:
@@ -180,7 +226,7 @@ class OpenAIModel:
     def _models(self) -> list[str]:
         """Names of the models that the server lists; none when it has no such list."""
         deadline = time.monotonic() + self._seconds
-        for wait in (*self._backoff, None):
+        for wait in (*self._role.backoff_s, None):
             try:
                 response = self._client.get(f"{self._server}/models")
             except httpx.RequestError as error:
@@ -193,40 +239,47 @@ class OpenAIModel:
         if response.status_code in (httpx.codes.NOT_FOUND, httpx.codes.METHOD_NOT_ALLOWED):
             return []
         if response.status_code != httpx.codes.OK:
-            raise self._refused(response)
+            raise self._refused(response, self._model)
         try:
             return [str(entry["id"]) for entry in response.json()["data"]]
         except (ValueError, KeyError, TypeError):
             raise DeskmateError(
-                f"{self._server}/models is no list of models; set chat.server to the address of an OpenAI-compatible "
-                "server, usually ending in /v1"
+                f"{self._server}/models is no list of models; set {self._role.section}.server to the address of an "
+                "OpenAI-compatible server, usually ending in /v1"
             ) from None
 
-    def _refused(self, response: httpx.Response) -> DeskmateError:
+    def _refused(self, response: httpx.Response, model: str) -> DeskmateError:
         """What an error status means and what to do about it."""
         match response.status_code:
             case 401 | 403:
-                return DeskmateError(f"{self._server} refuses the API key; set DESKMATE_CHAT__SERVER_KEY to a good one")
+                variable = f"DESKMATE_{self._role.section.upper()}__SERVER_KEY"
+                return DeskmateError(f"{self._server} refuses the API key; set {variable} to a good one")
             case 404:
                 try:
-                    return self._unknown_model(self._models())
+                    return self._unknown_model(model, self._models())
                 except DeskmateError as error:
                     return error
             case status:
                 reason = self._clean(_error_text(response.text))
                 return DeskmateError(f"{self._server} answered {status}: {reason}")
 
-    def _unknown_model(self, available: Sequence[str]) -> DeskmateError:
+    def _unknown_model(self, model: str, available: Sequence[str]) -> DeskmateError:
         known = f"it has {', '.join(available[:20])}" if available else "it lists none; does the address end in /v1?"
-        return DeskmateError(f"{self._server} has no model {self._model!r}: {known}; set chat.server_model")
+        cure = f"set {self._role.section}.server_model"
+        if model != self._model:
+            cure = f"start it with --lora-modules {model}=FOLDER, a folder of deskmate adapters export"
+        return DeskmateError(f"{self._server} has no model {model!r}: {known}; {cure}")
 
     def _unreachable(self, error: Exception) -> DeskmateError:
         if isinstance(error, httpx.ReadTimeout):
             return DeskmateError(
-                f"{self._server} sent nothing for {self._seconds:g} s; try again, or raise chat.server_seconds"
+                f"{self._server} sent nothing for {self._seconds:g} s; try again, or raise "
+                f"{self._role.section}.server_seconds"
             )
         reason = self._clean(str(error)) or type(error).__name__
-        return DeskmateError(f"{self._server} cannot be reached ({reason}); start it, or correct chat.server")
+        return DeskmateError(
+            f"{self._server} cannot be reached ({reason}); start it, or correct {self._role.section}.server"
+        )
 
     def _lost(self, error: Exception) -> DeskmateError:
         return DeskmateError(f"the connection to {self._server} broke ({type(error).__name__}); ask again")
@@ -275,10 +328,10 @@ def _adapt(body: dict[str, Any], complaint: str) -> bool:
     return False
 
 
-def _retry_after(response: httpx.Response, default: float) -> float:
+def _retry_after(response: httpx.Response, default: float, longest: float) -> float:
     """Seconds that the server asks to wait (RFC 9110, 10.2.3), or the default; a date counts as none."""
     try:
-        return min(max(float(response.headers["retry-after"]), 0.0), LONGEST_WAIT_S)
+        return min(max(float(response.headers["retry-after"]), 0.0), longest)
     except (KeyError, ValueError):
         return default
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
+from app.adapter_report import adapter_json, adapter_line
 from app.console import console, print_json
 from app.desk import Desk
 from app.settings import Settings
@@ -27,14 +28,18 @@ def print_status(desk: Desk, as_json: bool) -> None:
         ]
         head = {"generation": manifest.generation, "created": manifest.created, "embedder": manifest.recipe.embedder}
         counts = {"documents": manifest.documents, "chunks": manifest.chunks, "quarantined": manifest.quarantined}
-        print_json({**head, **counts, "list": rows})
+        print_json({**head, **counts, "adapter": adapter_json(desk), "list": rows})
         return
     from rich.markup import escape
     from rich.table import Table
 
     out = console()
     out.print(f"[bold]{manifest.generation}[/] of {manifest.created} in {desk.workspace.index}")
-    out.print(f"{manifest.documents} documents, {manifest.chunks} chunks, embedded by {manifest.recipe.embedder}\n")
+    out.print(f"{manifest.documents} documents, {manifest.chunks} chunks, embedded by {manifest.recipe.embedder}")
+    try:
+        out.print(f"adapter: {adapter_line(desk)}\n", markup=False, soft_wrap=True)
+    except DeskmateError as error:
+        out.print(f"adapter: {error}\n", style="red", markup=False, soft_wrap=True)
     table = Table(box=None, header_style="dim", pad_edge=False)
     for name in ("document", "chunks", "read by"):
         table.add_column(name, justify="right" if name == "chunks" else "left")
@@ -76,6 +81,7 @@ def print_doctor(desk: Desk, as_json: bool) -> None:
 
     attempt("embedder", lambda: f"{desk.embedder.id}, {desk.embedder.backend}, {desk.embedder.window} tokens")
     attempt("chat model", lambda: _model(desk, pick_base))
+    attempt("adapter", lambda: adapter_line(desk))
     attempt("house style", lambda: desk.voice.persona.name)
     attempt("index", lambda: desk.store.open().manifest.generation if desk.store.current_name() else "none yet")
     if as_json:

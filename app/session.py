@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from app import pages
-from app.answer import Answer, Mode
+from app.answer import Answer
+from app.modes import Mode
 from finetune.template import Turn
 
 Patch = dict[str, Any]

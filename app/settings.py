@@ -16,7 +16,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from finetune.settings import ModelSettings
+from finetune.preference import PreferenceSettings
+from finetune.settings import CurateSettings, DatasetSettings, ModelSettings, SynthSettings, TeacherSettings
 from ingest.errors import DeskmateError
 from ingest.settings import IngestSettings
 from ingest.workspace import Workspace
@@ -46,6 +47,16 @@ class ChatSettings(BaseModel):
         0.15, ge=0, le=1, description="Below this relevance of the best passage the assistant declines."
     )
     voice: Path | None = Field(None, description="A house style in TOML; the shipped one by default.")
+    adapter: str = Field(
+        "",
+        description="The adapter that serves while none is promoted: a folder, `name` or `name/vN` of the workspace; "
+        "none by default.",
+    )
+    stale_adapters: Literal["serve", "unless-deleted", "refuse"] = Field(
+        "unless-deleted",
+        description="What is done with an adapter whose training documents changed or are gone from the index: `serve` "
+        "it with a mark, do so `unless-deleted` documents are among them, or `refuse` it; the base answers then.",
+    )
     host: str = Field("127.0.0.1", description="Address that the chat listens on.")
     port: int = Field(7860, ge=1, le=65535, description="Port that the chat listens on.")
     title: str = Field("Help desk", description="What the chat is called on its page.")
@@ -67,6 +78,11 @@ class Settings(BaseSettings):
     retrieval: RetrievalSettings = RetrievalSettings()
     model: ModelSettings = ModelSettings()
     chat: ChatSettings = ChatSettings()
+    synth: SynthSettings = SynthSettings()
+    teacher: TeacherSettings = TeacherSettings()
+    curate: CurateSettings = CurateSettings()
+    dataset: DatasetSettings = DatasetSettings()
+    preference: PreferenceSettings = PreferenceSettings()
 
     @property
     def workspace(self) -> Workspace:

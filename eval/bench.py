@@ -34,12 +34,25 @@ def run_bench(desk: Desk, what: str, data: Path | None, chunks: int, as_json: bo
             from eval.generate_bench import bench_generate
 
             rows = bench_generate(desk)
+        case "relevance":
+            from eval.questions import read_question_set
+            from eval.relevance_bench import bench_relevance
+
+            if data is None:
+                raise DeskmateError("this benchmark needs --data FILE with a question set")
+            rows = [bench_relevance(desk, read_question_set(data))]
+        case "swap":
+            from eval.swap_bench import bench_swap
+
+            rows = bench_swap(desk)
         case "embed":
             from eval.embed_bench import bench_embed
 
             rows = bench_embed(desk, _needed(data, "documents"))
         case _:
-            raise DeskmateError(f"there is no benchmark {what!r}; choose ingest, embed, search, generate or chunking")
+            raise DeskmateError(
+                f"there is no benchmark {what!r}; choose ingest, embed, search, generate, swap, relevance or chunking"
+            )
     if as_json:
         print_json({"bench": what, "rows": rows})
         return

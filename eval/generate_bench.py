@@ -110,7 +110,7 @@ def timed(model: ChatModel, prompt: Sequence[Turn], max_tokens: int) -> Generate
     """Answer one prompt."""
     begun = time.perf_counter()
     first, prompt_tokens, completion_tokens = 0.0, 0, 0
-    for delta in model.stream([{"role": turn["role"], "content": turn["content"]} for turn in prompt], max_tokens):
+    for delta in model.stream(prompt, max_tokens):
         first = first or time.perf_counter() - begun
         prompt_tokens, completion_tokens = delta.prompt_tokens, delta.completion_tokens
     total = time.perf_counter() - begun
@@ -140,7 +140,6 @@ def _row(name: str, runs: Sequence[Generated], baseline: Sequence[Generated]) ->
 
 def _batch(fresh: "Callable[[], LocalModel]", prompts: Sequence[Sequence[Turn]], names: Any) -> list[Row]:
     """All prompts in a loop and in one batch, in turn, each by a model that has read nothing yet."""
-    messages = [[{"role": turn["role"], "content": turn["content"]} for turn in prompt] for prompt in prompts]
     loops, batches, counts = [], [], [0, 0]
     for _ in range(ROUNDS):
         model = fresh()
@@ -148,7 +147,7 @@ def _batch(fresh: "Callable[[], LocalModel]", prompts: Sequence[Sequence[Turn]],
         counts[0] = sum(timed(model, prompt, ANSWER_TOKENS).completion_tokens for prompt in prompts)
         loops.append(time.perf_counter() - begun)
         begun = time.perf_counter()
-        done = fresh().generate_batch(messages, ANSWER_TOKENS)  # type: ignore[arg-type]
+        done = fresh().generate_batch(prompts, ANSWER_TOKENS)
         batches.append(time.perf_counter() - begun)
         counts[1] = sum(one.completion_tokens for one in done)
     rows = []

@@ -23,6 +23,11 @@ def recall_at(k: int, retrieved_docs: Sequence[str], gold_docs: Sequence[str]) -
     return len(set(gold_docs) & set(retrieved_docs[:k])) / len(set(gold_docs)) if gold_docs else 1.0
 
 
+def citation_precision(cited_docs: Sequence[str], gold_docs: Sequence[str]) -> float:
+    """Share of an answer's citations that point to a gold document, 0 to 1. There must be one."""
+    return sum(doc in gold_docs for doc in cited_docs) / len(cited_docs)
+
+
 def _normal(text: str) -> str:
     return " ".join(unicodedata.normalize("NFKC", text).casefold().split())
 

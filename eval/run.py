@@ -1,43 +1,62 @@
 """A question set through the Answerer in one mode: answers on disk line by line, then the figures."""
 
 import json
-from collections import defaultdict
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from app.answer import Answer, Mode
+from app.answer import Answer
+from app.batch import Journal, answered_by
 from app.console import answer_json, console, print_json, track
 from app.desk import Desk
-from eval.metrics import key_facts_met, recall_at
+from app.modes import Mode
+from eval.forgetting import forgetting
 from eval.questions import Question
-from eval.stats import Estimate, cluster_bootstrap
+from eval.score import METRICS, Metric, Scored, score
+from eval.stats import cluster_bootstrap
+from finetune.adapter_card import Adapter
 from ingest.errors import DeskmateError
-from ingest.workspace import write_atomic
+from ingest.workspace import explain_disk_error, write_atomic
+
+BATCH = 32
+"""Questions that are answered together."""
+
+ABSENT = "#absent"
+"""Ends the id of a question that is asked as if its gold documents did not exist."""
+
+COMPARED = ("key_fact_accuracy", "over_refusal", "refusal_recall", "supported_sentences", "house_form")
+"""Metrics of which modes are compared, question by question."""
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """One answered question and what it scored. Metrics are None where they do not apply."""
+class Options:
+    """How a question set is asked.
 
-    question: Question
-    refused: bool
-    facts: float | None
-    leaked: bool | None
-    recall5: float | None
-    supported: float | None
-    first_token_ms: float
-    total_ms: float
+    `absent`: every answerable question is asked once more as if its gold documents did not exist; the right answer is
+    then to decline. `one_by_one`: as askers come, for the times to the first token; else many together.
+    """
+
+    absent: bool = False
+    one_by_one: bool = False
 
 
-def evaluate_modes(desk: Desk, questions: Sequence[Question], modes: Sequence[Mode], out: Path, as_json: bool) -> None:
-    """Evaluate mode by mode and print the figures; see `evaluate`."""
-    reports = [evaluate(desk, questions, mode, out) for mode in modes]
+def evaluate_modes(
+    desk: Desk, questions: Sequence[Question], modes: Sequence[Mode], out: Path, options: Options, as_json: bool
+) -> None:
+    """Evaluate mode by mode and print the figures; see `evaluate`. `report.json` compares the first with the others."""
+    runs = [evaluate(desk, questions, mode, out, options) for mode in modes]
+    reports = [run.report for run in runs]
+    summary: dict[str, Any] = {"modes": reports, "differences": [_difference(runs[0], run) for run in runs[1:]]}
+    adapter = next((how.adapter for mode in modes if (how := desk.answerer.decide(mode, frozenset())).adapter), None)
+    if adapter:
+        summary["forgetting"] = forgetting(desk.model, adapter)
+    write_atomic(out / "report.json", (json.dumps(summary, indent=1) + "\n").encode())
     if as_json:
-        print_json({"out": str(out), "modes": reports})
+        print_json({"out": str(out), **summary})
         return
     from rich.table import Table
 
@@ -48,6 +67,13 @@ def evaluate_modes(desk: Desk, questions: Sequence[Question], modes: Sequence[Mo
     for name in reports[0]["all"]:
         table.add_row(name.replace("_", " "), *(_cell(report["all"][name]) for report in reports))
     console().print(table)
+    for difference in summary["differences"]:
+        facts = difference["key_fact_accuracy"]
+        if facts:
+            console().print(f"\nkey-fact accuracy, {difference['modes']}: {_cell(facts)}")
+    if adapter:
+        probe = summary["forgetting"]
+        console().print(f"\nforgetting probe: base {probe['base']:.3f}, adapter {probe['adapter']:.3f}")
     console().print(f"\nanswers and figures are in {out}", style="dim")
 
 
@@ -57,42 +83,77 @@ def _cell(figure: Any) -> str:
             return f"{mean:.3f} ({low:.3f} to {high:.3f})"
         case {"p50": p50, "p95": p95}:
             return f"{p50:.0f} (p95 {p95:.0f})"
+        case dict():
+            return ", ".join(f"{name} {count}" for name, count in figure.items())
         case _:
             return "–" if figure is None else str(figure)
 
 
-def evaluate(desk: Desk, questions: Sequence[Question], mode: Mode, out: Path) -> dict[str, Any]:
-    """Answer every question as someone without groups, and write `results.jsonl` and `report.json` into `out`.
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One mode's report and what it rests on."""
 
-    A run that was stopped goes on where it stopped, unless model, mode or index have changed.
+    report: dict[str, Any]
+    scored: list[Scored]
+
+
+def evaluate(desk: Desk, questions: Sequence[Question], mode: Mode, out: Path, options: Options | None = None) -> Run:
+    """Answer every question as someone without groups; write `results-MODE.jsonl` and `report-MODE.json` into `out`.
+
+    A run that was stopped goes on where it stopped, unless what it depends on has changed.
 
     Raises:
-        DeskmateError: a gold document that the index does not have.
+        DeskmateError: a gold document that the index does not have, a mode that is not served, a disk that refuses.
     """
+    options = options or Options()
     _check_gold(desk, questions)
-    desk.model.load()
+    asked = [*questions, *(_absent(one) for one in questions if one.answerable)] if options.absent else list(questions)
+    how = desk.serving.decide(mode, frozenset())
+    desk.model.load(how.adapter)
     out.mkdir(parents=True, exist_ok=True)
-    results = out / f"results-{mode}.jsonl"
-    done = _done(results, desk, mode)
-    scored = []
-    with open(results, "w", encoding="utf-8") as file:
-        for question in track(questions, f"Answering, {mode}"):
-            line = done.get(question.id)
-            if line is None or line["question"] != question.question:
-                line = _line(question, desk.answer(question.question, mode=mode))
-            file.write(json.dumps(line, ensure_ascii=False) + "\n")
-            file.flush()
-            scored.append(_score(question, line))
+    run = {"mode": mode, "adapter": how.adapter and how.adapter.checksum, "together": not options.one_by_one}
+    try:
+        with Journal(out / f"journal-{mode}.jsonl", run | answered_by(desk)) as journal:
+            left = [one for one in asked if (journal.get(one.id) or {}).get("question") != one.question]
+            for line in _answers(desk, left, mode, options):
+                journal.add(line)
+            lines = [journal.get(one.id) or {} for one in asked]
+            journal.write(out / f"results-{mode}.jsonl", [one.id for one in asked])
+    except OSError as error:
+        raise explain_disk_error(error, f"writing into {out}") from error
+    scored = [score(one, line, desk.voice) for one, line in zip(asked, lines, strict=True)]
     report = {
         "mode": str(mode),
         "model": desk.model.name,
+        "adapter": how.adapter and how.adapter.id,
         "generation": desk.store.current_name(),
-        "all": _figures(scored),
+        "all": figures(scored),
         "by_kind": _slices(scored, "kind"),
         "by_style": _slices(scored, "style"),
+        "by_tuning": _by_tuning(scored, how.adapter),
     }
     write_atomic(out / f"report-{mode}.json", (json.dumps(report, indent=1) + "\n").encode())
-    return report
+    return Run(report, scored)
+
+
+def _absent(question: Question) -> Question:
+    """The same question where its answer cannot be found."""
+    return Question(
+        f"{question.id}{ABSENT}", question.question, False, question.gold_docs, "", (), "absent", question.style
+    )
+
+
+def _answers(desk: Desk, asked: Sequence[Question], mode: Mode, options: Options) -> Iterator[dict[str, Any]]:
+    size = 1 if options.one_by_one else BATCH
+    for first in track(range(0, len(asked), size), f"Answering, {mode}"):
+        batch = asked[first : first + size]
+        if options.one_by_one and not options.absent:
+            answers = [desk.answer(batch[0].question, mode=mode)]
+        else:
+            gone = [frozenset(one.gold_docs if one.id.endswith(ABSENT) else ()) for one in batch]
+            without = gone if any(gone) else ()
+            answers = desk.answerer.answer_batch([one.question for one in batch], mode=mode, without=without)
+        yield from (_line(one, answer) for one, answer in zip(batch, answers, strict=True))
 
 
 def _check_gold(desk: Desk, questions: Sequence[Question]) -> None:
@@ -105,62 +166,43 @@ def _check_gold(desk: Desk, questions: Sequence[Question]) -> None:
 
 
 def _line(question: Question, answer: Answer) -> dict[str, Any]:
-    docs = [hit.chunk.doc for hit in answer.hits]
-    supported = [sentence.supported for sentence in answer.sentences]
-    return {"id": question.id, **answer_json(answer), "retrieved_docs": docs, "supported": supported}
+    return {
+        "id": question.id,
+        **answer_json(answer),
+        "retrieved_docs": [hit.chunk.doc for hit in answer.hits],
+        "supported": [sentence.supported for sentence in answer.sentences],
+        "written": answer.written,
+        "passages": answer.passages,
+    }
 
 
-def _done(results: Path, desk: Desk, mode: Mode) -> dict[str, dict[str, Any]]:
-    if not results.exists():
-        return {}
-    done = {}
-    for line in results.read_text("utf-8").splitlines():
-        try:
-            data = json.loads(line)
-        except ValueError:
-            break  # the line that was being written when the run stopped
-        current = desk.store.current_name() if mode in (Mode.RAG_ONLY, Mode.HYBRID) else None
-        if (data["mode"], data["model"], data["generation"]) == (mode, desk.model.name, current):
-            done[data["id"]] = data
-    return done
-
-
-def _score(question: Question, line: dict[str, Any]) -> Scored:
-    facts = key_facts_met(line["answer"], question.key_facts)
-    restricted = question.kind == "restricted"
-    retrieves = line["generation"] is not None
-    return Scored(
-        question,
-        line["refused"],
-        facts if question.answerable and question.key_facts else None,
-        facts == 1.0 if restricted and question.key_facts else None,
-        recall_at(5, line["retrieved_docs"], question.gold_docs) if question.answerable and retrieves else None,
-        float(np.mean(line["supported"])) if line["supported"] and retrieves and not line["refused"] else None,
-        line["timing"]["first_token_ms"],
-        line["timing"]["total_ms"],
-    )
-
-
-def _figures(scored: Sequence[Scored]) -> dict[str, Any]:
-    """Means with intervals, clustered by document; times at p50 and p95 in milliseconds."""
-
-    def mean(values: list[tuple[float | bool | None, Scored]]) -> dict[str, float | int] | None:
-        kept = [(float(value), one.question.cluster) for value, one in values if value is not None]
-        estimate: Estimate | None = cluster_bootstrap([v for v, _ in kept], [c for _, c in kept])
-        return estimate.as_json() if estimate else None
-
+def figures(scored: Sequence[Scored]) -> dict[str, Any]:
+    """Means with intervals, clustered by document; broken rules counted; times at p50 and p95 in milliseconds."""
     written = [one for one in scored if one.first_token_ms]
     return {
         "questions": len(scored),
-        "key_fact_accuracy": mean([(one.facts, one) for one in scored]),
-        "recall@5": mean([(one.recall5, one) for one in scored]),
-        "refusal_recall": mean([(one.refused, one) for one in scored if not one.question.answerable]),
-        "over_refusal": mean([(one.refused, one) for one in scored if one.question.answerable]),
-        "restricted_facts_told": mean([(one.leaked, one) for one in scored]),
-        "supported_sentences": mean([(one.supported, one) for one in scored]),
+        **{name: _mean(scored, metric) for name, metric in METRICS.items()},
+        "broken_rules": dict(Counter(rule for one in scored for rule in one.broken).most_common()),
         "first_token_ms": _quantiles([one.first_token_ms for one in written]),
         "total_ms": _quantiles([one.total_ms for one in written]),
     }
+
+
+def _mean(scored: Sequence[Scored], metric: Metric) -> dict[str, float | int] | None:
+    kept = [(float(value), one.question.cluster) for one in scored if (value := metric(one)) is not None]
+    estimate = cluster_bootstrap([value for value, _ in kept], [cluster for _, cluster in kept])
+    return estimate.as_json() if estimate else None
+
+
+def _difference(one: Run, other: Run) -> dict[str, Any]:
+    """The first mode minus the other on the same questions: paired, so that what a question costs both cancels out."""
+    found: dict[str, Any] = {"modes": f"{one.report['mode']} minus {other.report['mode']}"}
+    for name in COMPARED:
+        values = [(METRICS[name](a), METRICS[name](b), a) for a, b in zip(one.scored, other.scored, strict=True)]
+        kept = [(float(a) - float(b), s.question.cluster) for a, b, s in values if a is not None and b is not None]
+        estimate = cluster_bootstrap([value for value, _ in kept], [cluster for _, cluster in kept])
+        found[name] = estimate.as_json() if estimate else None
+    return found
 
 
 def _quantiles(values: Sequence[float]) -> dict[str, float] | None:
@@ -170,8 +212,17 @@ def _quantiles(values: Sequence[float]) -> dict[str, float] | None:
     return {"p50": round(float(p50), 1), "p95": round(float(p95), 1)}
 
 
+def _by_tuning(scored: Sequence[Scored], adapter: Adapter | None) -> dict[str, Any] | None:
+    """Figures apart for questions about documents that the adapter was tuned on, and about others."""
+    if adapter is None:
+        return None
+    tuned_on = adapter.card.documents.keys()
+    seen = [one for one in scored if not tuned_on.isdisjoint(one.question.gold_docs)]
+    return {"seen": figures(seen), "held_out": figures([one for one in scored if one not in seen])}
+
+
 def _slices(scored: Sequence[Scored], by: str) -> dict[str, Any]:
     groups: defaultdict[str, list[Scored]] = defaultdict(list)
     for one in scored:
         groups[getattr(one.question, by)].append(one)
-    return {name: _figures(ones) for name, ones in sorted(groups.items()) if name}
+    return {name: figures(ones) for name, ones in sorted(groups.items()) if name}

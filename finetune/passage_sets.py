@@ -37,9 +37,9 @@ class PassageSet:
     refusals: int = 0
 
     def room(self) -> bool:
-        """Whether one more question without an answer fits: one, or two beside at least four that have one."""
+        """Whether one more question without an answer fits: one, or one beside each three that have one."""
         answered = len(self.pairs) - self.refusals
-        return self.refusals < (2 if answered >= 4 else 1) and answered > 0
+        return self.refusals < max(1, answered // 3) and answered > 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +80,7 @@ def assemble(
     rng = random.Random(settings.seed)  # noqa: S311 - which row comes when is no secret
     grounded = [pair for pair in pairs if pair.answerable and pair.evidence]
     rng.shuffle(grounded)
-    groups = list(_groups(grounded, max(1, settings.rows_per_set - 2)))
+    groups = list(_groups(grounded, max(1, settings.rows_per_set * 3 // 4)))
     answered = sum(pair.answerable for pair in pairs)
     wanted = round(answered * settings.unanswerable / (1 - settings.unanswerable))
     refusals = _refusals(pairs, grounded, wanted, voice, rng)

@@ -38,7 +38,7 @@ class DatasetSettings(BaseModel):
     shuffled: float = Field(
         0.3, ge=0, le=1, description="Share of passage sets not in search's order, so that [1] is no safe guess."
     )
-    rows_per_set: int = Field(6, ge=3, le=64, description="Most questions asked of the same passages.")
+    rows_per_set: int = Field(12, ge=3, le=64, description="Most questions asked of the same passages.")
     seed: int = Field(0, ge=0, description="Another number, another draw.")
 
 

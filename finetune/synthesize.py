@@ -32,14 +32,14 @@ TEACHER = "embedded"
 
 _HERE = Path(__file__).parent
 _SHARES = {
-    Kind.FACT: 0.36,
+    Kind.FACT: 0.39,
     Kind.TABLE: 0.13,
     Kind.POLICY: 0.08,
     Kind.PROCEDURE: 0.04,
     Kind.COMPARISON: 0.04,
     Kind.TWO_PASSAGES: 0.05,
-    Kind.FOLLOW_UP: 0.05,
-    Kind.PLANTED: 0.03,
+    Kind.FOLLOW_UP: 0.03,
+    Kind.PLANTED: 0.02,
     Kind.NEAR_MISS: 0.14,
     Kind.OUT_OF_SCOPE: 0.04,
     Kind.GENERAL: 0.04,

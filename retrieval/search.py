@@ -10,7 +10,7 @@ from ingest.errors import DeskmateError
 from ingest.records import EVERYONE, Chunk
 from retrieval.chunks import ChunkTable, DocumentText
 from retrieval.dense import Allowed, Ranking
-from retrieval.embed import Embedder
+from retrieval.embed import Embedder, Vectors
 from retrieval.fusion import fuse
 from retrieval.records import Hit, SearchResult
 from retrieval.rerank import Reranker, rerank_within
@@ -33,6 +33,15 @@ class Searcher:
         self._reranker = reranker
         self._lock = threading.Lock()
         self._opened: _Opened | None = None
+
+    @property
+    def k(self) -> int:
+        """How many passages a search returns by default."""
+        return self._settings.k
+
+    def embed(self, texts: Sequence[str]) -> Vectors:
+        """Vectors of texts by the index's embedder, shape (texts, dimension)."""
+        return self._embedder.embed(texts)
 
     def open(self) -> Generation:
         """The generation that serves now.

@@ -9,9 +9,10 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from app.answer import Answer, Event, Finished, Mode, Retrieved, Timing, Token, Usage
+from app.answer import Answer, Event, Finished, Retrieved, Timing, Token, Usage
 from app.desk import DeskStatus
 from app.grounding import Citation, Sentence
+from app.modes import Mode
 from finetune.template import Turn
 from ingest.errors import DeskmateError
 from ingest.records import Chunk
@@ -149,14 +150,20 @@ def cite(found: tuple[Hit, ...], n: int, quote: str) -> Citation:
 class FakeDesk:
     """Knows a few answers, a word every `word_s`. Keeps what was `asked`, and what was `stopped` half way."""
 
-    modes = (Mode.RAG_ONLY, Mode.PROMPT_ONLY)
-    default_mode = Mode.RAG_ONLY
-
-    def __init__(self, word_s: float = 0.03, prefill_s: float = 0.3) -> None:
+    def __init__(
+        self,
+        word_s: float = 0.03,
+        prefill_s: float = 0.3,
+        modes: tuple[Mode, ...] = (Mode.RAG_ONLY, Mode.PROMPT_ONLY),
+    ) -> None:
+        self.now = modes
         self.word_s = word_s
         self.prefill_s = prefill_s
         self.asked: list[tuple[str, Mode, tuple[Turn, ...]]] = []
         self.stopped: list[str] = []
+
+    def modes(self, groups: frozenset[str]) -> tuple[Mode, ...]:
+        return self.now
 
     def status(self) -> DeskStatus:
         return DeskStatus("SmolLM2-135M-Instruct", None, "gen-000007", 34, 395)
@@ -202,10 +209,10 @@ class FakeDesk:
         milliseconds = Timing(41.0 if found else 0.0, (first - began) * 1000, (time.perf_counter() - began) * 1000)
         yield Finished(
             Answer(
-                question=question, mode=mode, answer=text if refused else written.strip(), refused=refused,
-                confidence=0.31 if refused else 0.87, citations=citations, sentences=sentences, hits=found,
+                question=question, mode=mode, answer=text if refused else written.strip(), written=written, refused=refused,
+                confidence=0.31 if refused else 0.87, citations=citations, sentences=sentences, hits=found, passages=min(3, len(found)),
                 usage=Usage() if refused else Usage(612, len(text.split())), timing=milliseconds,
-                model="SmolLM2-135M-Instruct", adapter=None, generation="gen-000007" if found else None,
+                model="SmolLM2-135M-Instruct", adapter="house/v3" if mode in (Mode.HYBRID, Mode.TUNE_ONLY) else None, generation="gen-000007" if found else None,
             )
         )
 

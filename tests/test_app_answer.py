@@ -2,15 +2,20 @@
 
 import re
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 
 import pytest
+from adapters import bare
 from office import POLICIES, Office
 
-from app.answer import Answer, Answerer, AnswerLimits, Finished, Mode, Retrieved, Token
+from app.answer import Answer, Answerer, AnswerLimits, Finished, Retrieved, Token
 from app.console import answer_json
-from app.llm import Delta, EchoModel, Message
-from app.relevance import relevance
+from app.llm import Delta, EchoModel
+from app.modes import Mode
+from app.relevance import Relevance
+from app.serving import Documents, Serving
+from finetune.adapter_card import Adapter
+from finetune.registry import Registry
 from finetune.template import Turn
 from finetune.voice import load_voice
 from ingest.errors import DeskmateError
@@ -27,15 +32,21 @@ class Says:
 
     def __init__(self, *pieces: str) -> None:
         self._pieces = pieces
-        self.prompts: list[list[Message]] = []
+        self.prompts: list[list[Turn]] = []
+        self.adapters: list[Adapter | None] = []
         self.stopped = False
 
-    def load(self) -> None:
+    def load(self, adapter: Adapter | None = None) -> None:
         """Nothing to load."""
 
     def stream(
-        self, messages: Sequence[Message], max_tokens: int, cancel: threading.Event | None = None
+        self,
+        messages: Sequence[Turn],
+        max_tokens: int,
+        cancel: threading.Event | None = None,
+        adapter: Adapter | None = None,
     ) -> Iterator[Delta]:
+        self.adapters.append(adapter)
         self.prompts.append(list(messages))
         for n, piece in enumerate(self._pieces, start=1):
             if cancel and cancel.is_set():
@@ -215,7 +226,66 @@ def test_what_is_no_question_is_refused_in_every_mode(desk: Desk, question: str,
 
 def test_relevance_is_a_number_between_0_and_1_that_tells_subjects_apart(desk: Desk) -> None:
     searcher = desk.office.searcher()
-    about = [relevance(q, searcher.search(q).hits) for q in (QUESTION, "days of annual leave", "badge paper printer")]
-    other = [relevance(q, searcher.search(q).hits) for q in ("Mount Everest height", "capital of Peru", "the of and")]
+    relevance = Relevance(searcher.embed)
+
+    def judge(*questions: str) -> list[float]:
+        return relevance(questions, [searcher.search(question).hits for question in questions])
+
+    about = judge(QUESTION, "days of annual leave", "badge paper printer")
+    other = judge("Mount Everest height", "capital of Peru", "the of and")
     assert 0 <= max(other) < min(about) <= 1
-    assert relevance(QUESTION, ()) == 0.0
+    assert judge(QUESTION) == pytest.approx(about[:1])  # in a batch or alone
+    assert relevance([QUESTION], [()]) == [0.0]
+    assert relevance([], []) == []
+
+
+# Adapters
+
+
+@pytest.fixture
+def tuned(desk: Desk, tmp_path) -> Callable[..., Answerer]:
+    """An answerer with an adapter that only managers may use."""
+    registry = Registry(tmp_path / "adapters")
+    registry.promote(bare(tmp_path / "adapters", access=(("everyone",), ("managers",))))
+    serving = Serving(registry, lambda: Documents("gen-000001", {}), "", "serve")
+
+    def make(model: Says) -> Answerer:
+        count = lambda text: len(desk.office.embedder.offsets(text))  # noqa: E731
+        return Answerer(model, desk.office.searcher(), VOICE, LIMITS, count, serving.decide)
+
+    return make
+
+
+MANAGER = frozenset({"managers"})
+
+
+def test_the_default_is_hybrid_for_those_cleared_and_rag_only_for_others(tuned) -> None:
+    model = Says("Port 4500 is blocked.")
+    cleared, other = tuned(model).answer(QUESTION, groups=MANAGER), tuned(model).answer(QUESTION)
+    assert (cleared.mode, cleared.adapter) == (Mode.HYBRID, "house/v1")
+    assert (other.mode, other.adapter) == (Mode.RAG_ONLY, None)
+    assert [one and one.id for one in model.adapters] == ["house/v1", None]
+    assert all(one.citations for one in (cleared, other))
+
+
+@pytest.mark.parametrize("mode", [Mode.TUNE_ONLY, Mode.HYBRID])
+def test_a_tuned_mode_is_refused_to_those_who_are_not_cleared(tuned, mode: Mode) -> None:
+    model = Says("Port 4500 is blocked.")
+    with pytest.raises(DeskmateError, match=f"the mode {mode} needs a tuned adapter: house/v1 was tuned on documents"):
+        tuned(model).answer(QUESTION, mode=mode)
+    assert model.prompts == []
+    assert tuned(model).answer(QUESTION, mode=mode, groups=MANAGER).adapter == "house/v1"
+
+
+def test_the_four_modes_are_two_switches(tuned) -> None:
+    model = Says("Port 4500 is blocked.")
+    answers = {mode: tuned(model).answer(QUESTION, mode=mode, groups=MANAGER) for mode in Mode}
+    assert {mode for mode, one in answers.items() if one.adapter} == {Mode.TUNE_ONLY, Mode.HYBRID}
+    assert {mode for mode, one in answers.items() if one.hits} == {Mode.RAG_ONLY, Mode.HYBRID}
+    read = dict(zip(answers, ("Passage 1" in prompt[-1]["content"] for prompt in model.prompts), strict=True))
+    assert {mode for mode, passages in read.items() if passages} == {Mode.RAG_ONLY, Mode.HYBRID}
+
+
+def test_without_an_adapter_the_tuned_modes_say_what_to_do(desk: Desk) -> None:
+    with pytest.raises(DeskmateError, match="none is served; run deskmate tune, then deskmate adapters promote NAME"):
+        desk.ask(mode=Mode.HYBRID)

@@ -9,8 +9,8 @@ import pytest
 from fake_desk import FakeDesk
 from fastapi.testclient import TestClient
 
-from app.answer import Mode
 from app.conversation import UNEXPECTED, Conversation, Limits
+from app.modes import Mode
 from app.session import Patch, Session
 from ingest.errors import DeskmateError
 
@@ -373,3 +373,41 @@ def test_sessions_do_not_share_anything() -> None:
     assert "809" in ends["vpn"]["body"]
     assert "extension 4000" in ends["lost phone"]["body"]
     assert "175 euros" in ends["munich hotel"]["body"]
+
+
+# Modes
+
+
+def test_the_page_offers_the_modes_of_the_moment_and_begins_with_the_first() -> None:
+    from app.chat_ui import _choice
+
+    desk = FakeDesk()
+    talk = conversation(desk)
+    assert (_choice(talk).value, [value for _, value in _choice(talk).choices]) == (
+        "rag-only",
+        ["rag-only", "prompt-only"],
+    )
+    desk.now = (Mode.HYBRID, Mode.RAG_ONLY, Mode.TUNE_ONLY, Mode.PROMPT_ONLY)  # an adapter was promoted
+    assert _choice(talk).value == "hybrid"
+    assert len(_choice(talk).choices) == 4
+
+
+def test_an_adapter_that_was_damaged_leaves_the_page_with_the_untuned_modes(monkeypatch) -> None:
+    desk = FakeDesk()
+
+    def damaged(groups: frozenset[str]) -> None:
+        raise DeskmateError("the adapter house/v1 cannot be used")
+
+    monkeypatch.setattr(desk, "modes", damaged)
+    assert conversation(desk).modes() == (Mode.RAG_ONLY, Mode.PROMPT_ONLY)
+
+
+def test_the_details_name_the_adapter_and_say_when_it_is_stale(desk: FakeDesk) -> None:
+    import dataclasses
+
+    from app.details import details_html
+
+    session = Session()
+    assert "house/v3" in ask(conversation(desk), session, "vpn error 809", Mode.HYBRID)[-1]["after"]
+    answer = dataclasses.replace(session.exchanges[-1].answer, stale="stale: 1 changed of its training documents")
+    assert "house/v3, stale: 1 changed of its training documents" in details_html(answer)

@@ -7,10 +7,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
+from adapters import bare
 from pydantic import SecretStr
 
 from app.llm import Completion, EchoModel, complete
-from app.remote import OpenAIModel
+from app.remote import OpenAIModel, Role
 from ingest.errors import DeskmateError
 
 ASK = [{"role": "user", "content": "How much leave?"}]
@@ -98,7 +99,7 @@ class Server:
 
 
 def client(server, model="small", **options):
-    options = {"backoff_s": (0.0, 0.0), **options}
+    options = {"role": Role("chat", (0.0, 0.0), 20.0), **options}
     return OpenAIModel("http://desk.test/v1/", model, SecretStr(KEY), transport=httpx.MockTransport(server), **options)
 
 
@@ -241,7 +242,7 @@ def test_cancelling_while_waiting_to_try_again():
     cancel = threading.Event()
     threading.Timer(0.1, cancel.set).start()
     started = time.monotonic()
-    model = client(Server(httpx.ConnectError("refused")), backoff_s=(30.0,))
+    model = client(Server(httpx.ConnectError("refused")), role=Role("chat", (30.0,), 30.0))
 
     assert list(model.stream(ASK, 10, cancel)) == []
     assert time.monotonic() - started < 5
@@ -311,3 +312,35 @@ def test_the_key_is_not_in_the_models_own_words():
     model = client(Server(GOOD))
     assert KEY not in repr(model)
     assert KEY not in str(vars(model))
+
+
+# Adapters
+
+
+@pytest.fixture
+def adapter(tmp_path):
+    return bare(tmp_path)
+
+
+def test_an_adapter_is_the_servers_model_of_that_name(adapter):
+    server = Server([chunk("Five"), chunk(None, "stop"), event("[DONE]")], models=("large", "house/v1"))
+    model = client(server, "large")
+    model.load(adapter)
+    for one in (adapter, None):
+        list(model.stream(ASK, 50, None, one))
+    assert [json.loads(request.content)["model"] for request in server.requests] == ["house/v1", "large"]
+    assert model.name == "large"
+
+
+def test_a_server_without_the_adapter_says_how_to_start_it_with_one(adapter):
+    said = r"has no model 'house/v1': it has small, large; start it with --lora-modules house/v1=FOLDER"
+    with pytest.raises(DeskmateError, match=said):
+        client(Server([event("[DONE]")])).load(adapter)
+    with pytest.raises(DeskmateError, match=said):
+        list(client(Server((404, {"error": "no such model"}))).stream(ASK, 50, None, adapter))
+
+
+def test_the_echo_has_no_weights_that_an_adapter_could_change(adapter):
+    echo = EchoModel()
+    echo.load(adapter)
+    assert list(echo.stream(ASK, 50, None, adapter)) == list(echo.stream(ASK, 50))

@@ -4,6 +4,7 @@ import json
 import threading
 
 import pytest
+from adapters import publish
 from tiny_models import byte_tokenizer, mistral_tokenizer, tiny_base, tiny_model
 
 from app.decode import DRAFT_TOKENS, Decoder, Lookup, Written, common_prefix
@@ -307,3 +308,100 @@ def test_smollm2_gives_the_same_tokens_by_every_road(smollm2):
     assert Decoder(smollm2.model, frozenset()).batch(prompts, 24, 2) == streamed
     for prompt, tokens in zip(prompts, streamed, strict=True):
         assert tokens == by_transformers(smollm2.model, prompt, 24)[: len(tokens)]
+
+
+# Adapters
+
+
+@pytest.fixture
+def pair(tmp_path):
+    """A model with its base loaded once, an adapter, and what the adapter's answers are by PEFT's own model."""
+    base, loads = tiny_base(), []
+    adapter, tuned = publish(tmp_path, base)
+    model = LocalModel(ModelSettings(base="tiny"), None, load=lambda *_: loads.append(1) or base)
+    model.base = None
+    expected = {
+        name: [
+            base.tokenizer.decode(
+                by_transformers(one, encode(base.tokenizer, ask(question)), 24), skip_special_tokens=True
+            )
+            for question in QUESTIONS
+        ]
+        for name, one in (("base", tiny_base().model), ("adapter", tuned))
+    }
+    return model, adapter, expected, loads
+
+
+def said(model, question, adapter=None, tokens=24):
+    return "".join(delta.text for delta in model.stream(ask(question), tokens, None, adapter))
+
+
+def test_one_resident_base_answers_with_and_without_the_adapter_in_any_order(pair):
+    model, adapter, expected, loads = pair
+    assert expected["base"] != expected["adapter"]
+    for _ in range(2):
+        for n, question in enumerate(QUESTIONS):
+            for name, one in (("adapter", adapter), ("base", None)):
+                text = said(model, question, one)
+                assert text
+                assert expected[name][n].startswith(text), (
+                    "keys and values of one serve the other, or the wrong weights"
+                )
+    assert loads == [1]
+    for name, one in (("adapter", adapter), ("base", None)):
+        batch = model.generate_batch([ask(question) for question in QUESTIONS], 24, adapter=one)
+        assert all(full.startswith(done.text) for full, done in zip(expected[name], batch, strict=True))
+
+
+def test_a_running_answer_ends_under_the_adapter_it_began_with(pair):
+    model, adapter, _, _ = pair
+    whole, base = said(model, "leave", adapter, 60), said(model, "leave", None, 60)
+    assert whole != base
+    running = model.stream(ask("leave"), 60, None, adapter)
+    text = next(running).text
+    other = []
+    thread = threading.Thread(target=lambda: other.append(said(model, "leave", None, 60)))
+    thread.start()
+    text += "".join(delta.text for delta in running)
+    thread.join()
+    assert (text, other) == (whole, [base])
+
+
+def test_keys_and_values_are_kept_for_each_adapter_alone(pair):
+    model, adapter, _, _ = pair
+    said(model, "leave", adapter)
+    said(model, "leave")
+    assert {kept.under for kept in model._decoder._kept} == {"", adapter.checksum}
+
+
+def test_an_adapter_that_is_refused_leaves_the_model_answering(pair, tmp_path):
+    model, adapter, _, _ = pair
+    inert, _ = publish(tmp_path, tiny_base(), "inert", size=0)
+    before = said(model, "leave")
+    for _ in range(2):
+        with pytest.raises(DeskmateError, match="inert/v1 is inert"):
+            said(model, "leave", inert)
+        with pytest.raises(DeskmateError, match="inert/v1 is inert"):
+            model.load(inert)
+    assert said(model, "leave") == before
+    assert not model._lock.locked()
+    assert said(model, "leave", adapter) != before
+
+
+@pytest.mark.slow
+def test_smollm2_switches_adapters_in_less_than_50_ms(smollm2, tmp_path):
+    import time
+
+    from eval.swap_bench import make_adapter
+    from finetune.adapter import Adapters
+    from finetune.registry import Registry
+
+    adapters = Adapters(smollm2.model, smollm2.name, list(range(20)))
+    pair = [make_adapter(Registry(tmp_path), smollm2, seed) for seed in (1, 2)]
+    times = []
+    for one in (*pair, None, *pair, None, *pair):
+        begun = time.perf_counter()
+        adapters.use(one)
+        times.append(time.perf_counter() - begun)
+    adapters.use(None)
+    assert sorted(times[2:])[len(times[2:]) // 2] < 0.05

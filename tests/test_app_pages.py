@@ -10,10 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app import frame, pages
-from app.answer import Answer, Finished, Mode
+from app.answer import Answer, Finished
 from app.details import details_html
 from app.grounding import Sentence
 from app.markup import FLAG, answer_html, passage_html
+from app.modes import Mode
 
 OURS: set[str] = set()
 for _tags in (

@@ -4,12 +4,12 @@ import json
 
 import pytest
 
-from app.answer import Mode
 from app.console import SilentProgress
 from app.desk import Desk
+from app.modes import Mode
 from app.settings import load_settings
 from eval.questions import Question
-from eval.run import evaluate, evaluate_modes
+from eval.run import Options, evaluate, evaluate_modes
 from ingest.errors import DeskmateError
 
 LEAVE = "# Annual leave\n\nAnnual leave is 25 days a year for everyone in the company.\n"
@@ -48,14 +48,16 @@ def desk(tmp_path):
 def asked(desk, monkeypatch):
     """The questions that reach the model, in order."""
     seen = []
-    answer = desk.answer
-    monkeypatch.setattr(desk, "answer", lambda text, **options: seen.append(text) or answer(text, **options))
+    answer = desk.answerer.answer_batch
+    monkeypatch.setattr(
+        desk.answerer, "answer_batch", lambda texts, **options: seen.extend(texts) or answer(texts, **options)
+    )
     return seen
 
 
 def test_figures_are_the_ones_that_the_answers_deserve(desk, tmp_path):
     out = tmp_path / "out"
-    report = evaluate(desk, QUESTIONS, Mode.RAG_ONLY, out)
+    report = evaluate(desk, QUESTIONS, Mode.RAG_ONLY, out).report
     assert json.loads((out / "report-rag-only.json").read_text()) == report
     figures = report["all"]
     assert (report["mode"], report["model"], report["generation"]) == ("rag-only", "echo", "gen-000001")
@@ -82,7 +84,7 @@ def test_every_answer_is_a_line_of_the_contract_with_its_documents(desk, tmp_pat
 
 
 def test_without_retrieval_nothing_is_measured_that_needs_it(desk, tmp_path):
-    figures = evaluate(desk, QUESTIONS, Mode.PROMPT_ONLY, tmp_path / "out")["all"]
+    figures = evaluate(desk, QUESTIONS, Mode.PROMPT_ONLY, tmp_path / "out").report["all"]
     assert figures["recall@5"] is None
     assert figures["supported_sentences"] is None
     assert figures["key_fact_accuracy"]["mean"] == 0.0
@@ -91,9 +93,10 @@ def test_without_retrieval_nothing_is_measured_that_needs_it(desk, tmp_path):
 def test_a_run_goes_on_where_it_stopped(desk, tmp_path, asked):
     out = tmp_path / "out"
     evaluate(desk, QUESTIONS, Mode.RAG_ONLY, out)
-    results = out / "results-rag-only.jsonl"
-    lines = results.read_text().splitlines(keepends=True)
-    results.write_text("".join(lines[:2]) + lines[2][:40])  # stopped in the middle of a line
+    results, journal = out / "results-rag-only.jsonl", out / "journal-rag-only.jsonl"
+    lines = journal.read_text().splitlines(keepends=True)
+    journal.write_text("".join(lines[:3]) + lines[3][:40])  # stopped in the middle of the third answer
+    results.unlink()
     asked.clear()
     evaluate(desk, QUESTIONS, Mode.RAG_ONLY, out)
     assert asked == [one.question for one in QUESTIONS[2:]]
@@ -122,10 +125,43 @@ def test_a_gold_document_that_is_not_indexed_stops_the_run_before_it_starts(desk
 
 
 def test_modes_are_reported_side_by_side(desk, tmp_path, capsys):
-    evaluate_modes(desk, QUESTIONS[:2], [Mode.RAG_ONLY, Mode.PROMPT_ONLY], tmp_path / "out", True)
+    evaluate_modes(desk, QUESTIONS[:2], [Mode.RAG_ONLY, Mode.PROMPT_ONLY], tmp_path / "out", Options(), True)
     printed = json.loads(capsys.readouterr().out)
     assert [one["mode"] for one in printed["modes"]] == ["rag-only", "prompt-only"]
-    evaluate_modes(desk, QUESTIONS[:2], [Mode.RAG_ONLY, Mode.PROMPT_ONLY], tmp_path / "out", False)
+    evaluate_modes(desk, QUESTIONS[:2], [Mode.RAG_ONLY, Mode.PROMPT_ONLY], tmp_path / "out", Options(), False)
     table = capsys.readouterr().out
     assert "rag-only" in table
     assert "key fact accuracy" in table
+
+
+def test_a_question_whose_documents_are_taken_away_should_be_declined(desk, tmp_path):
+    report = evaluate(desk, QUESTIONS[:2], Mode.RAG_ONLY, tmp_path / "out", Options(absent=True)).report
+    lines = [json.loads(line) for line in (tmp_path / "out" / "results-rag-only.jsonl").read_text().splitlines()]
+    assert [line["id"] for line in lines] == ["leave", "vpn", "leave#absent", "vpn#absent"]
+    assert "leave.md" in lines[0]["retrieved_docs"]
+    assert "leave.md" not in lines[2]["retrieved_docs"]
+    assert report["by_kind"]["absent"]["questions"] == 2
+    assert report["all"]["over_refusal"]["n"] == report["all"]["refusal_recall"]["n"] == 2
+
+
+def test_modes_are_compared_question_by_question(desk, tmp_path, capsys):
+    evaluate_modes(desk, QUESTIONS[:2], [Mode.RAG_ONLY, Mode.PROMPT_ONLY], tmp_path / "out", Options(), True)
+    [difference] = json.loads(capsys.readouterr().out)["differences"]
+    assert difference["modes"] == "rag-only minus prompt-only"
+    assert difference["key_fact_accuracy"]["mean"] == 0.75
+    assert difference["key_fact_accuracy"]["n"] == 2
+    assert json.loads((tmp_path / "out" / "report.json").read_text())["differences"] == [difference]
+
+
+def test_asked_one_by_one_there_are_times_to_the_first_token(desk, tmp_path):
+    report = evaluate(desk, QUESTIONS[:2], Mode.RAG_ONLY, tmp_path / "out", Options(one_by_one=True)).report
+    assert report["all"]["first_token_ms"]["p50"] > 0
+    assert evaluate(desk, QUESTIONS[:2], Mode.RAG_ONLY, tmp_path / "b").report["all"]["first_token_ms"] is None
+
+
+def test_what_an_answer_is_worth_is_told_rule_by_rule(desk, tmp_path):
+    figures = evaluate(desk, QUESTIONS[:2], Mode.RAG_ONLY, tmp_path / "out").report["all"]
+    assert figures["citation_precision"]["mean"] == 1.0
+    assert figures["house_form"]["mean"] == 1.0
+    assert figures["house_form_written"]["mean"] == 0.0  # echo cites behind the full stop; grounding mends it
+    assert figures["broken_rules"] == {}

@@ -81,6 +81,7 @@ def test_readme_names_only_commands_that_exist() -> None:
     from app.cli import app
 
     commands = {command.name or command.callback.__name__.replace("_", "-") for command in app.registered_commands}
+    commands |= {group.name for group in app.registered_groups}
     text = (ROOT / "README.md").read_text()
     named = set(re.findall(r"deskmate ([a-z][a-z-]+)\b(?=[^.]*?)", "\n".join(re.findall(r"```sh(.*?)```", text, re.S))))
     assert named, "the README shows commands"

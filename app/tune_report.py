@@ -1,0 +1,65 @@
+"""How a tuning run is shown while it goes and when it is done. Knows figures; knows no model."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from app.console import console
+from app.tune import Tuned
+from finetune.train import Evaluation, Plan, StepFigures, Watch
+
+
+@contextmanager
+def tune_progress(quiet: bool) -> Iterator[Watch]:
+    """A bar with loss, speed and remaining time on standard error, and a line for every evaluation."""
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+    err = Console(stderr=True, quiet=quiet)
+    columns = (TextColumn("Tuning"), BarColumn(), MofNCompleteColumn(), TextColumn("{task.description}"))
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True, disable=quiet) as bars:
+        yield _Bar(err, bars)
+
+
+class _Bar:
+    """Tells a progress bar of the run."""
+
+    def __init__(self, err: Any, bars: Any) -> None:
+        self._err = err
+        self._bars = bars
+        self._task: Any = None
+
+    def begins(self, plan: Plan) -> None:
+        share = 100 * plan.trainable / max(1, plan.parameters)
+        self._err.print(
+            f"{plan.trainable:,} of {plan.parameters:,} parameters are tuned ({share:.1f} %), on {plan.rows:,} rows in "
+            f"{plan.steps:,} steps: {plan.tokens:,} tokens are read, {plan.unshared:,} if nothing were shared"
+        )
+        if plan.left_out:
+            self._err.print(f"{plan.left_out:,} rows are longer than the recipe's context and left out")
+        self._task = self._bars.add_task("", total=plan.steps)
+
+    def stepped(self, figures: StepFigures) -> None:
+        speed = f"{figures.tokens_per_s:,.0f} tokens/s, as if unshared {figures.unshared_per_s:,.0f}"
+        self._bars.update(self._task, completed=figures.step, description=f"loss {figures.loss:.3f}  {speed}")
+
+    def evaluated(self, evaluation: Evaluation) -> None:
+        score = "" if evaluation.score is None else f", score {evaluation.score:.3f}"
+        self._err.print(f"step {evaluation.step}: held-out loss {evaluation.loss:.4f}{score}")
+
+
+def print_tuned(tuned: Tuned) -> None:
+    """Where the adapter is, what it came to, and what to run next."""
+    adapter = tuned.adapter
+    console().print(f"published {adapter.id} in {adapter.folder}")
+    for name, value in adapter.card.scores.items():
+        console().print(f"  {name.replace('_', ' ')}: {value}", style="dim")
+    console().print(
+        f"\nnext: deskmate ask --adapter {adapter.id} …   or   deskmate adapters promote {adapter.id}", style="dim"
+    )
+
+
+def tuned_json(tuned: Tuned) -> dict[str, Any]:
+    """The same for machines."""
+    adapter = tuned.adapter
+    return {"adapter": adapter.id, "folder": str(adapter.folder), "scores": adapter.card.scores}
