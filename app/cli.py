@@ -187,6 +187,8 @@ def tune(
     run = Tuning(_desk(), TuneOptions(recipe, name, data, resume))
     with tune_progress(as_json) as watch:
         tuned = run.run(watch)
+    if tuned is None:
+        return  # the first process of `accelerate launch` speaks for all
     if as_json:
         print_json(tuned_json(tuned))
     else:
@@ -376,3 +378,7 @@ def main() -> None:
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(0)
+
+
+if __name__ == "__main__":  # accelerate launch -m app.cli tune
+    main()

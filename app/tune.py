@@ -5,7 +5,6 @@ Composes the rooms; how tuning goes is the business of `finetune`.
 
 import hashlib
 import re
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,20 +13,21 @@ from typing import TYPE_CHECKING
 from app.desk import Desk
 from finetune.adapter_card import Adapter, Card
 from finetune.card import prompt_sha256
-from finetune.checks import check_recipe
+from finetune.checks import Data
 from finetune.house_form import check
-from finetune.model import LoadedBase, load_base, pick_base
+from finetune.model import LoadedBase
 from finetune.recipe import Recipe, load_recipe
 from finetune.rows import Row, read_rows
 from finetune.template import encode, stop_ids
-from finetune.train import Data, Place, TuneResult, Watch, tune
+from finetune.train import Place, TuneResult, tune
+from finetune.tune_log import Watch
 from finetune.voice import Voice
 from ingest.errors import DeskmateError
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+    from transformers import PreTrainedModel
 
-SCORED = 48
+SCORED = 32
 """Held-out rows that are answered at every evaluation."""
 
 ANSWER_TOKENS = 96
@@ -70,72 +70,51 @@ class Tuning:
         held_out = folder / "held_out.jsonl"
         self._files = [folder / "train.jsonl", *([held_out] if held_out.is_file() else [])]
         self.data = Data(read_rows(self._files[0]), read_rows(held_out) if held_out.is_file() else ())
-        self._base = pick_base(self.recipe.model)
-        check_recipe(self.recipe, self._base, self._work)
 
     @property
     def _work(self) -> Path:
         return self._desk.workspace.root / "tuning" / self._options.name
 
-    def run(self, watch: Watch) -> Tuned:
+    def run(self, watch: Watch) -> Tuned | None:
         """Tune, keep the best checkpoint, and publish it as the next version of the adapter. It is not promoted.
+
+        Under `accelerate launch` all processes but the first return None.
 
         Raises:
             DeskmateError: a base that cannot be loaded, too little memory, a disk that is full.
         """
-        loaded: list[LoadedBase] = []
 
-        def load() -> LoadedBase:
-            loaded.append(load_base(self._base, self._desk.settings.models_folder))
-            return loaded[0]
+        def score(model: "PreTrainedModel", base: LoadedBase) -> float:
+            return held_out_score(model, base, self.data.held_out, self._desk.voice)
 
-        def score(model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase") -> float:
-            return held_out_score(model, tokenizer, loaded[0], self.data.held_out, self._desk.voice)
-
-        self._work.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".out-", dir=self._work) as folder:
-            place = Place(work=self._work, out=Path(folder) / "adapter")
-            has_held_out = bool(self.data.held_out)
-            result = tune(
-                self.recipe,
-                self.data,
-                load,
-                place,
-                score=score if has_held_out else None,
-                watch=watch,
-                resume=self._options.resume,
-            )
-            adapter = self._desk.registry.publish(self._options.name, result.folder, self._card(result))
+        result = tune(
+            self.recipe,
+            self.data,
+            self._desk.settings.models_folder,
+            Place(self._work, self._work / "adapter"),
+            score=score if self.data.held_out else None,
+            watch=watch,
+            resume=self._options.resume,
+        )
+        if result is None:
+            return None
+        adapter = self._desk.registry.publish(self._options.name, result.folder, self._card(result))
         return Tuned(adapter, result)
 
     def _card(self, result: TuneResult) -> Card:
-        docs = {doc for row in self.data.train for doc in row.docs}
         known = self._desk.searcher.open().table.known().values()
         digest = hashlib.sha256(b"".join(path.read_bytes() for path in self._files)).hexdigest()
-        return Card(
-            base=result.base,
-            base_identity=result.base_identity,
-            data_hash=digest,
-            prompt_hash=prompt_sha256(self._desk.voice),
-            documents={one.doc: one.sha256 for one in known if one.doc in docs},
-            access=tuple(sorted({labels for row in self.data.train for labels in row.access})),
-            settings=self.recipe.model_dump(mode="json"),
-            scores=result.figures,
-        )
+        documents = {one.doc: one.sha256 for one in known}
+        return result.card(self.data, digest, prompt_sha256(self._desk.voice), documents)
 
 
-def held_out_score(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
-    base: LoadedBase,
-    held_out: Sequence[Row],
-    voice: Voice,
-) -> float:
+def held_out_score(model: "PreTrainedModel", base: LoadedBase, held_out: Sequence[Row], voice: Voice) -> float:
     """Let the model answer held-out questions and score the answers, 0 to 1; see `answer_score`."""
     from app.decode import Decoder
 
     answered = [row for row in held_out if row.passages]
     rows = answered[:: max(1, len(answered) // SCORED)][:SCORED]
+    tokenizer = base.tokenizer
     decoder = Decoder(model, stop_ids(tokenizer, base.template))
     written = decoder.batch([encode(tokenizer, row.prompt) for row in rows], ANSWER_TOKENS, batch_size=8)
     texts = [str(tokenizer.decode(ids, skip_special_tokens=True)).strip() for ids in written]

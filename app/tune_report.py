@@ -6,7 +6,7 @@ from typing import Any
 
 from app.console import console
 from app.tune import Tuned
-from finetune.train import Evaluation, Plan, StepFigures, Watch
+from finetune.tune_log import Evaluation, Plan, StepFigures, Watch
 
 
 @contextmanager
@@ -37,15 +37,18 @@ class _Bar:
         )
         if plan.left_out:
             self._err.print(f"{plan.left_out:,} rows are longer than the recipe's context and left out")
-        self._task = self._bars.add_task("", total=plan.steps)
+        if plan.resumed_at:
+            self._err.print(f"going on after step {plan.resumed_at:,}")
+        self._task = self._bars.add_task("", total=plan.steps, completed=plan.resumed_at)
 
     def stepped(self, figures: StepFigures) -> None:
         speed = f"{figures.tokens_per_s:,.0f} tokens/s, as if unshared {figures.unshared_per_s:,.0f}"
         self._bars.update(self._task, completed=figures.step, description=f"loss {figures.loss:.3f}  {speed}")
 
     def evaluated(self, evaluation: Evaluation) -> None:
-        score = "" if evaluation.score is None else f", score {evaluation.score:.3f}"
-        self._err.print(f"step {evaluation.step}: held-out loss {evaluation.loss:.4f}{score}")
+        named = (("held-out loss", evaluation.held_out_loss), ("score", evaluation.score))
+        figures = ", ".join(f"{name} {value:.4f}" for name, value in named if value is not None)
+        self._err.print(f"step {evaluation.step}: {figures}")
 
 
 def print_tuned(tuned: Tuned) -> None:

@@ -118,6 +118,18 @@ def load_base(base: Base, models_dir: Path) -> LoadedBase:
     return LoadedBase(base.name, model, tokenizer, adopt_template(tokenizer, base.name))
 
 
+def prepare_for_training(model: "PreTrainedModel") -> None:
+    """Keep a base in 4 bits differentiable on a processor. Call before the first forward pass.
+
+    On processors with bfloat16, bitsandbytes 0.50 packs the weights anew in the first pass without gradients, for good,
+    and its product of packed weights has no backward pass: after an evaluation, gradients only come back through the
+    adapters. In a tiny model they were a thousandth of what they should be.
+    """
+    for module in model.modules():
+        if hasattr(module, "support_avx512bf16_for_cpu"):
+            module.support_avx512bf16_for_cpu = False  # type: ignore[assignment]  # a plain attribute
+
+
 def fetch_smollm2(models_dir: Path, download: Download | None = None) -> Path:
     """Return the folder of the embedded chat model, downloading and converting it the first time.
 

@@ -6,7 +6,7 @@ the tokenizer, so that training (TRL), serving and exports use the same bytes. K
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
 from typing_extensions import TypedDict  # pydantic needs it before Python 3.12
@@ -64,6 +64,8 @@ def adopt_template(tokenizer: "PreTrainedTokenizerBase", name: str) -> ChatTempl
     template = _choose(tokenizer, name)
     tokenizer.chat_template = template.jinja
     _check(tokenizer, name)
+    if template.stops[:1] != (ending := _ending(tokenizer)):
+        template = replace(template, stops=tuple(dict.fromkeys((*ending, *template.stops))))
     return template
 
 
@@ -142,6 +144,13 @@ def _check(tokenizer: "PreTrainedTokenizerBase", name: str) -> None:
                 raise DeskmateError(f"the chat template of {name} {problem}; choose another model")
     except (TemplateError, ValueError, TypeError) as error:
         raise DeskmateError(f"the chat template of {name} fails on user and assistant turns ({error})") from error
+
+
+def _ending(tokenizer: "PreTrainedTokenizerBase") -> tuple[str, ...]:
+    """The control token that ends a rendered answer, which need not be the tokenizer's end of text (Gemma's is not)."""
+    last = encode_completion(tokenizer, [Turn(role="user", content="Qa")], "Ad")[-1]
+    token = tokenizer.added_tokens_decoder.get(last)
+    return (str(token),) if token is not None else ()
 
 
 def _apply(tokenizer: "PreTrainedTokenizerBase", turns: Sequence[Turn], prompting: bool) -> str:
