@@ -72,7 +72,6 @@ def stage_progress(quiet: bool) -> Iterator["Progress"]:
         names = {
             "read": ("Reading", "files"),
             "embed": ("Embedding", "chunks"),
-            "write": ("Writing questions", "questions"),
             "teach": ("Asking the teacher", "requests"),
             "retrieve": ("Retrieving passages", "questions"),
             "measure": ("Measuring on held-out labels", "labels"),
