@@ -25,7 +25,6 @@ from finetune.overlap import read_questions
 from finetune.pairs import Kind, Pair, write_pairs
 from finetune.passage_sets import Retrieve
 from finetune.pii import published
-from finetune.rephrasing import Complete
 from finetune.rows import Row, write_rows
 from finetune.synthesize import TEACHER as EMBEDDED
 from finetune.synthesize import synthesize
@@ -110,7 +109,7 @@ class Synthesis:
         """Make the training data and write it, all of it or nothing.
 
         Args:
-            progress: told of the stages `write` or `teach`, and `retrieve`.
+            progress: told of the stages `teach` and `retrieve`.
 
         Raises:
             DeskmateError: the teacher is gone, nothing is left to tune on, or the disk refuses.
@@ -154,20 +153,13 @@ class Synthesis:
     def _taught(self, progress: Progress) -> tuple[list[Pair], Lessons | None]:
         desk, settings = self._desk, self._settings.synth
         if not self._server:
-            made = synthesize(
-                self._chunks,
-                desk.voice,
-                complete=_embedded(desk.model),
-                settings=settings,
-                progress=_Counted(progress, "write"),
-            )
-            return list(made), None
+            return list(synthesize(self._chunks, desk.voice, settings=settings)), None
         progress.total("teach", len(self._requests))
         teacher = Teacher(_ask(self._server), self._server.name, desk.voice, self._settings.teacher.concurrency)
         with self._journal() as journal:
             lessons = teacher.teach(self._requests, journal, lambda: progress.done("teach", 1))
         # Replay against forgetting has nothing to do with the documents, so no teacher needs to be asked for it.
-        replay = synthesize(self._chunks, desk.voice, complete=None, settings=settings)
+        replay = synthesize(self._chunks, desk.voice, settings=settings)
         return [*lessons.pairs, *(pair for pair in replay if pair.kind is Kind.GENERAL)], lessons
 
     def _included(self) -> Included | None:
@@ -267,19 +259,6 @@ class _Counted:
         self._progress.total(self._stage, total)
         self._progress.done(self._stage, done - self._done)
         self._done = done
-
-
-def _embedded(model: ChatModel) -> Complete | None:
-    """The embedded model for the offline teacher, which does without where the chat's model is elsewhere."""
-    from app.local import LocalModel
-
-    if not isinstance(model, LocalModel):
-        return None
-
-    def answer(conversations: Sequence[Sequence[Turn]], max_tokens: int) -> list[str]:
-        return [one.text for one in model.generate_batch(conversations, max_tokens)]
-
-    return answer
 
 
 def _ask(model: ChatModel) -> Ask:

@@ -51,7 +51,7 @@ def evaluate_modes(
     runs = [evaluate(desk, questions, mode, out, options) for mode in modes]
     reports = [run.report for run in runs]
     summary: dict[str, Any] = {"modes": reports, "differences": [_difference(runs[0], run) for run in runs[1:]]}
-    adapter = next((how.adapter for mode in modes if (how := desk.answerer.decide(mode, frozenset())).adapter), None)
+    adapter = next((how.adapter for mode in modes if (how := desk.serving.decide(mode, frozenset())).adapter), None)
     if adapter:
         summary["forgetting"] = forgetting(desk.model, adapter)
     write_atomic(out / "report.json", (json.dumps(summary, indent=1) + "\n").encode())

@@ -1,13 +1,14 @@
 """The offline teacher: question-answer pairs from chunks, on a machine with nothing but the embedded models.
 
-Answers are verbatim spans in the house form; questions are made by rule, and some said in other words by the model.
+Answers are verbatim spans in the house form; questions are made by rule. That the embedded model is not asked
+is a finding: what it wrote was rarely of use (docs/log.md).
 Filters over whole pairs, splits and the mix are the business of `finetune.curate`.
 """
 
 import hashlib
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from itertools import islice, zip_longest
 from pathlib import Path
@@ -17,7 +18,6 @@ from finetune.compositions import follow_ups, planted, two_passages
 from finetune.drafts import Corpus, Draft
 from finetune.near_misses import near_misses
 from finetune.pairs import Kind, Pair
-from finetune.rephrasing import Complete, rephrased
 from finetune.section_questions import ask_section
 from finetune.sentence_questions import ask_sentences
 from finetune.settings import SynthSettings
@@ -54,37 +54,30 @@ def synthesize(
     chunks: Sequence[Chunk],
     voice: Voice,
     *,
-    complete: Complete | None,
     settings: SynthSettings,
-    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> Iterator[Pair]:
     """Make question-answer pairs from chunks. The same arguments give the same pairs.
 
     Args:
         chunks: whole documents, in reading order.
         voice: the house style.
-        complete: the embedded model, which says some of the questions in other words; None to do without.
         settings: how many pairs, and the seed.
-        progress: called with how many questions the model has reworded, and how many there are for it.
 
     Yields:
         About `settings.pairs` pairs, fewer where the documents do not hold as many. Their ids differ.
     """
     rng = random.Random(settings.seed)  # noqa: S311 - which question is worded how is no secret
     corpus = Corpus.of(chunks)
-    drafts = _drafts(corpus, voice, rng, lambda facts: rephrased(facts, complete, progress) if complete else [])
+    drafts = _drafts(corpus, voice, rng)
     pairs = list(_worded(drafts, settings.pairs, rng))
     rng.shuffle(pairs)
     yield from pairs
 
 
-def _drafts(
-    corpus: Corpus, voice: Voice, rng: random.Random, reword: Callable[[list[Draft]], list[Draft]]
-) -> dict[Kind, list[Draft]]:
+def _drafts(corpus: Corpus, voice: Voice, rng: random.Random) -> dict[Kind, list[Draft]]:
     """Every draft by its kind, the chunks taking turns."""
     grids = [table for chunk in corpus.chunks for table in tables(chunk)]
     facts = [draft for chunk in corpus.chunks for draft in ask_sentences(chunk, corpus, voice)]
-    facts += reword(rng.sample(facts, len(facts)))
     sections = [draft for chunk in corpus.chunks for draft in ask_section(chunk, corpus, voice)]
     rows = [draft for table in grids for draft in ask_rows(table, corpus, voice)]
     compared = [

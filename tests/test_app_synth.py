@@ -233,7 +233,7 @@ def test_other_tools_get_their_files_and_stale_ones_go(desk, capsys, monkeypatch
 
 def test_evaluation_questions_and_own_pairs_are_taken_in(desk, capsys, monkeypatch, tmp_path) -> None:
     chunks = [chunk for chunk in desk.searcher.open().table.all_chunks() if EVERYONE in chunk.access]
-    pairs = synthesize(chunks, desk.voice, complete=None, settings=SynthSettings(pairs=100))
+    pairs = synthesize(chunks, desk.voice, settings=SynthSettings(pairs=100))
     asked = next(pair.question for pair in pairs if pair.kind is Kind.FACT)
     (tmp_path / "questions.jsonl").write_text(json.dumps({"id": "q", "question": asked, "answer": "x"}) + "\n")
     own = {

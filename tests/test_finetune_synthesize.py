@@ -10,7 +10,6 @@ import pytest
 from finetune import house_form
 from finetune.drafts import Corpus
 from finetune.pairs import UNANSWERABLE, Kind, Pair
-from finetune.rephrasing import same
 from finetune.settings import SynthSettings
 from finetune.support import numbers, without_step_numbers
 from finetune.synthesize import synthesize
@@ -44,7 +43,7 @@ def chunks() -> list[Chunk]:
 
 @pytest.fixture(scope="module")
 def pairs(chunks: list[Chunk]) -> list[Pair]:
-    return list(synthesize(chunks, VOICE, complete=None, settings=SETTINGS))
+    return list(synthesize(chunks, VOICE, settings=SETTINGS))
 
 
 def test_every_answer_is_in_the_house_form(pairs: list[Pair]) -> None:
@@ -78,8 +77,8 @@ def test_what_has_no_answer_is_declined_whole(pairs: list[Pair]) -> None:
 
 
 def test_the_same_seed_gives_the_same_pairs_and_another_one_others(pairs: list[Pair], chunks: list[Chunk]) -> None:
-    assert list(synthesize(chunks, VOICE, complete=None, settings=SETTINGS)) == pairs
-    other = list(synthesize(chunks, VOICE, complete=None, settings=SynthSettings(pairs=600, seed=1)))
+    assert list(synthesize(chunks, VOICE, settings=SETTINGS)) == pairs
+    other = list(synthesize(chunks, VOICE, settings=SynthSettings(pairs=600, seed=1)))
     assert {pair.id for pair in other} != {pair.id for pair in pairs}
 
 
@@ -107,7 +106,7 @@ def test_one_chunk_is_asked_many_questions_with_many_answers(pairs: list[Pair]) 
 def test_what_is_asked_alike_and_answered_differently_says_what_it_is_about() -> None:
     texts = {"Car pool": "The booking ends after 30 minutes.", "Meeting rooms": "The booking ends after 10 minutes."}
     two = [Chunk(title, f"{title}.md", title, "", None, 0, len(text), text) for title, text in texts.items()]
-    made = synthesize(two, VOICE, complete=None, settings=SynthSettings(pairs=200))
+    made = synthesize(two, VOICE, settings=SynthSettings(pairs=200))
     asked: dict[str, set[str]] = {}
     for pair in made:
         if pair.kind is Kind.FACT:
@@ -138,46 +137,7 @@ def test_nothing_is_taken_from_the_questions_that_measure() -> None:
     assert all(row["answer"].strip() and not VOICE.marker.search(row["answer"]) for row in replay)
 
 
-def test_the_model_rewords_questions_about_time_and_its_nonsense_is_dropped(chunks: list[Chunk]) -> None:
-    read: list[str] = []
-    told: list[tuple[int, int]] = []
-
-    def complete(conversations, max_tokens):
-        asked = [turns[-1]["content"].split(": ", 1)[1] for turns in conversations]
-        read.extend(asked)
-        return [
-            one.replace("For how long", "How long") if one.startswith("For how long") else "As an AI, I cannot."
-            for one in asked
-        ]
-
-    made = list(
-        synthesize(
-            chunks, VOICE, complete=complete, settings=SETTINGS, progress=lambda done, all_: told.append((done, all_))
-        )
-    )
-    assert read
-    assert told[-1] == (len(read), len(read))
-    assert not [pair for pair in made if "As an AI" in pair.question]
-
-
-@pytest.mark.parametrize(
-    ("question", "reworded", "kept"),
-    [
-        ("Within how many working days do I get an answer?", "How many days do I have to wait for the answer?", True),
-        ("How soon does the supplier come?", "How soon does the supplier arrive?", True),
-        ("For how long must a password be kept?", "How long must a password be kept?", True),
-        ("How soon do I get an answer?", "How soon do I get an answer?", False),
-        ("After how many days does the loan end?", "How many days does the loan end?", False),
-        ("How soon does the supplier come?", "How soon does the night porter come?", False),
-        ("Within how many days does Lena Vos decide?", "How soon does the manager decide?", False),
-        ("For how long are 3 copies kept?", "How long are 5 copies kept?", False),
-    ],
-)
-def test_a_rewording_is_kept_when_it_asks_for_the_same(question: str, reworded: str, kept: bool) -> None:
-    assert same(question, reworded) is kept
-
-
 def test_documents_without_facts_give_what_needs_none() -> None:
     empty = [Chunk("c1", "a.md", "", "", None, 0, 5, "Hello")]
-    kinds = {pair.kind for pair in synthesize(empty, VOICE, complete=None, settings=SynthSettings(pairs=50))}
+    kinds = {pair.kind for pair in synthesize(empty, VOICE, settings=SynthSettings(pairs=50))}
     assert kinds == {Kind.OUT_OF_SCOPE, Kind.GENERAL}
