@@ -6,11 +6,18 @@ PYTHON ?= $(shell for p in python3.11 python3.12 python3.13 python3.14 python3; 
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: chat test slow check wheel clean
+.PHONY: chat tune test slow check wheel clean
 
 chat: $(READY)  ## ingest the sample documents and open the chat
 	$(BIN)/deskmate ingest data/sample
 	$(BIN)/deskmate chat
+
+tune: $(READY)  ## make the sample company's adapter anew, as it lies in data/adapters
+	$(BIN)/deskmate ingest data/sample
+	$(BIN)/deskmate synth --questions data/questions.jsonl --pairs 950
+	$(BIN)/deskmate tune --recipe smollm2-135m-cpu --name house
+	rm -rf data/adapters/house
+	$(BIN)/deskmate adapters export house --out data/adapters/house
 
 test: $(READY)  ## the default tests, about a minute
 	$(BIN)/pytest

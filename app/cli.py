@@ -174,17 +174,36 @@ def synth(
 @app.command()
 def tune(
     recipe: Annotated[str, typer.Option(help="A shipped recipe, or a TOML file.")] = "smollm2-135m-cpu",
-    name: Annotated[str, typer.Option(help="The adapter's name; every run makes its next version.")] = "house",
+    name: Annotated[str | None, typer.Option(help="The adapter's name; every run makes its next version.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of `deskmate synth`; `qa` in the workspace.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run was stopped.")] = False,
+    from_feedback: Annotated[
+        Path | None, typer.Option(help="Thumbs and corrections, a line each: tune the served adapter on them.")
+    ] = None,
+    method: Annotated[
+        Literal["auto", "kto", "dpo"], typer.Option(help="With --from-feedback: thumbs or corrections.")
+    ] = "auto",
     as_json: Json = False,
 ) -> None:
     """Tune the model on the training data: tone, format, citing and declining. The adapter is not promoted yet."""
-    from app.console import print_json
+    from app.console import print_json, stage_progress
+
+    if from_feedback is not None:
+        from app.prefer import PreferOptions, run_preference
+        from app.prefer_report import preference_json, print_preference
+
+        desk = _desk()
+        with stage_progress(as_json) as progress:
+            made = run_preference(desk, from_feedback, PreferOptions(method, name or ""), progress)
+        if as_json:
+            print_json(preference_json(made))
+        else:
+            print_preference(made)
+        return
     from app.tune import TuneOptions, Tuning
     from app.tune_report import print_tuned, tune_progress, tuned_json
 
-    run = Tuning(_desk(), TuneOptions(recipe, name, data, resume))
+    run = Tuning(_desk(), TuneOptions(recipe, name or "house", data, resume))
     with tune_progress(as_json) as watch:
         tuned = run.run(watch)
     if tuned is None:
@@ -242,15 +261,19 @@ def eval_retrieval(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="ingest, embed, search, generate, swap or chunking.")],
-    data: Annotated[Path | None, typer.Option(help="Documents, or for chunking Chroma's folder.")] = None,
+    what: Annotated[str, typer.Argument(help="ingest, embed, search, generate, tune, swap, relevance or chunking.")],
+    data: Annotated[Path | None, typer.Option(help="Documents, a question set, or Chroma's folder.")] = None,
     chunks: Annotated[int, typer.Option(help="Size of the index for `search`.")] = 100_000,
+    recipe: Annotated[str, typer.Option(help="The recipe for `tune`.")] = "smollm2-135m-cpu",
+    random_weights: Annotated[
+        bool, typer.Option("--random-weights", help="For `tune`: Mistral-7B's architecture, no weights of anyone.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Measure speed, or the effect of the chunk size, on this machine."""
-    from eval.bench import run_bench
+    from eval.bench import BenchOptions, run_bench
 
-    run_bench(_desk(), what, data, chunks, as_json)
+    run_bench(_desk(), what, BenchOptions(data, chunks, recipe, random_weights), as_json)
 
 
 @app.command()

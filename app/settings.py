@@ -44,7 +44,7 @@ class ChatSettings(BaseModel):
     passage_tokens: int = Field(700, ge=64, description="Most tokens of all passages together, as the embedder counts.")
     answer_tokens: int = Field(160, ge=8, le=4096, description="Longest answer, in the chat model's tokens.")
     relevance: float = Field(
-        0.15, ge=0, le=1, description="Below this relevance of the best passage the assistant declines."
+        0.1, ge=0, le=1, description="Below this relevance of the best passage the assistant declines."
     )
     voice: Path | None = Field(None, description="A house style in TOML; the shipped one by default.")
     adapter: str = Field(

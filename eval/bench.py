@@ -1,5 +1,6 @@
 """`deskmate bench`: how fast ingesting, searching and answering are here, each against its alternative in one run."""
 
+from dataclasses import dataclass
 from pathlib import Path
 
 from app.console import console, print_json
@@ -10,7 +11,17 @@ SIZES = (64, 96, 128, 160, 192, 224)
 """Chunk sizes of the curve, in the embedder's tokens."""
 
 
-def run_bench(desk: Desk, what: str, data: Path | None, chunks: int, as_json: bool) -> None:
+@dataclass(frozen=True, slots=True)
+class BenchOptions:
+    """What single benchmarks need: a folder or file, a number of chunks, a recipe."""
+
+    data: Path | None = None
+    chunks: int = 100_000
+    recipe: str = "smollm2-135m-cpu"
+    random_weights: bool = False
+
+
+def run_bench(desk: Desk, what: str, options: BenchOptions, as_json: bool) -> None:
     """Run one benchmark and print its figures.
 
     Raises:
@@ -20,27 +31,31 @@ def run_bench(desk: Desk, what: str, data: Path | None, chunks: int, as_json: bo
         case "chunking":
             from eval.chunking_bench import bench_chunking
 
-            folder = _needed(data, "Chroma's chunking evaluation (corpora/, questions_df.csv)")
+            folder = _needed(options.data, "Chroma's chunking evaluation (corpora/, questions_df.csv)")
             rows = [row.as_json() for row in bench_chunking(folder, SIZES, "hybrid", desk.embedder, desk.workspace)]
         case "search":
             from eval.search_bench import bench_search
 
-            rows = [bench_search(chunks, desk.embedder)]
+            rows = [bench_search(options.chunks, desk.embedder)]
         case "ingest":
             from eval.ingest_bench import bench_ingest
 
-            rows = bench_ingest(desk, _needed(data, "documents"))
+            rows = bench_ingest(desk, _needed(options.data, "documents"))
         case "generate":
             from eval.generate_bench import bench_generate
 
             rows = bench_generate(desk)
+        case "tune":
+            from eval.tune_bench import bench_tune
+
+            rows = bench_tune(desk, options.recipe, options.random_weights)
         case "relevance":
             from eval.questions import read_question_set
             from eval.relevance_bench import bench_relevance
 
-            if data is None:
+            if options.data is None:
                 raise DeskmateError("this benchmark needs --data FILE with a question set")
-            rows = [bench_relevance(desk, read_question_set(data))]
+            rows = [bench_relevance(desk, read_question_set(options.data))]
         case "swap":
             from eval.swap_bench import bench_swap
 
@@ -48,10 +63,11 @@ def run_bench(desk: Desk, what: str, data: Path | None, chunks: int, as_json: bo
         case "embed":
             from eval.embed_bench import bench_embed
 
-            rows = bench_embed(desk, _needed(data, "documents"))
+            rows = bench_embed(desk, _needed(options.data, "documents"))
         case _:
             raise DeskmateError(
-                f"there is no benchmark {what!r}; choose ingest, embed, search, generate, swap, relevance or chunking"
+                f"there is no benchmark {what!r}; choose ingest, embed, search, generate, tune, swap, relevance or "
+                "chunking"
             )
     if as_json:
         print_json({"bench": what, "rows": rows})

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from app.answer import DEPTH
 from app.desk import Desk
-from app.relevance import BIAS, COVERAGE, PASSAGE, SENTENCE, Relevance
+from app.relevance import BIAS, PASSAGE, SENTENCE, Relevance
 from eval.questions import Question
 from retrieval.records import Hit
 
@@ -24,16 +24,16 @@ Floats = npt.NDArray[np.float64]
 def bench_relevance(desk: Desk, questions: Sequence[Question]) -> dict[str, Any]:
     """Measure the shipped weights on a question set over the index, and fit new ones on it."""
     signals, answered = _signals(desk, [one for one in questions if one.kind != "restricted"])
-    shipped = signals @ np.array([PASSAGE, SENTENCE, COVERAGE]) + BIAS
+    shipped = signals @ np.array([PASSAGE, SENTENCE]) + BIAS
     weights = fit(signals, answered)
     return {
         "questions": len(answered),
         "auc": {
             name: round(auc(values[answered], values[~answered]), 4)
-            for name, values in (*zip(("passage", "sentence", "coverage"), signals.T, strict=True), ("all", shipped))
+            for name, values in (*zip(("passage", "sentence"), signals.T, strict=True), ("all", shipped))
         },
         "shipped": _operating_point(shipped, answered),
-        "fitted": dict(zip(("passage", "sentence", "coverage", "bias"), np.round(weights, 2).tolist(), strict=True)),
+        "fitted": dict(zip(("passage", "sentence", "bias"), np.round(weights, 2).tolist(), strict=True)),
     }
 
 

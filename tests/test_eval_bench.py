@@ -9,7 +9,7 @@ from app.console import SilentProgress
 from app.desk import Desk
 from app.llm import EchoModel
 from app.settings import load_settings
-from eval.bench import run_bench
+from eval.bench import BenchOptions, run_bench
 from eval.generate_bench import bench_generate, make_prompts, timed
 from eval.ingest_bench import _files, _load_text, _row, bench_ingest, read_until, uncovered
 from eval.search_bench import COMMON, Latency, bench_search, make_questions, make_texts, make_vectors, make_words
@@ -137,13 +137,13 @@ def test_the_generation_benchmark_gives_one_row_for_a_model_that_is_not_ours(tmp
 
 def test_the_command_prints_a_table_or_json_and_refuses_what_it_cannot_do(tmp_path, capsys):
     desk = make_desk(tmp_path)
-    run_bench(desk, "generate", None, 0, True)
+    run_bench(desk, "generate", BenchOptions(), True)
     assert json.loads(capsys.readouterr().out)["rows"][0]["name"] == "echo"
-    run_bench(desk, "generate", None, 0, False)
+    run_bench(desk, "generate", BenchOptions(), False)
     assert "echo" in capsys.readouterr().out
     with pytest.raises(DeskmateError, match="choose ingest, embed, search, generate, swap"):
-        run_bench(desk, "speed", None, 0, True)
+        run_bench(desk, "speed", BenchOptions(), True)
     with pytest.raises(DeskmateError, match="needs --data FOLDER with documents"):
-        run_bench(desk, "embed", None, 0, True)
+        run_bench(desk, "embed", BenchOptions(), True)
     with pytest.raises(DeskmateError, match="there is no folder"):
-        run_bench(desk, "ingest", tmp_path / "none", 0, True)
+        run_bench(desk, "ingest", BenchOptions(tmp_path / "none"), True)

@@ -38,7 +38,7 @@ def desk(tmp_path):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
     (folder / "managers" / ".access").write_text("managers\n")
-    chat = {"backend": "echo", "relevance": 0.5}
+    chat = {"backend": "echo", "relevance": 0.03}
     desk = Desk(load_settings(home=tmp_path / "home", retrieval={"embedder": "hashing"}, chat=chat))
     desk.ingest(SilentProgress()).run([folder])
     return desk
