@@ -224,6 +224,7 @@ def evaluate(
         bool, typer.Option(help="Ask answerable questions once more as if their documents did not exist.")
     ] = False,
     one_by_one: Annotated[bool, typer.Option(help="Ask as people come, for times; together is faster.")] = False,
+    forgetting: Annotated[bool, typer.Option(help="Ask base and adapter general questions too.")] = False,
     as_json: Json = False,
 ) -> None:
     """Answer a question set and measure the answers."""
@@ -233,7 +234,7 @@ def evaluate(
     chosen = [_mode(mode.strip()) for mode in modes.split(",")]
     desk = _desk(adapter)
     folder = out or desk.workspace.root / "reports" / questions.stem
-    evaluate_modes(desk, read_question_set(questions), chosen, folder, Options(absent, one_by_one), as_json)
+    evaluate_modes(desk, read_question_set(questions), chosen, folder, Options(absent, one_by_one, forgetting), as_json)
 
 
 @app.command("eval-retrieval")

@@ -37,11 +37,13 @@ class Options:
     """How a question set is asked.
 
     `absent`: every answerable question is asked once more as if its gold documents did not exist; the right answer is
-    then to decline. `one_by_one`: as askers come, for the times to the first token; else many together.
+    then to decline. `one_by_one`: as askers come, for the times to the first token; else many together. `forgetting`:
+    ask the base and the adapter general questions too.
     """
 
     absent: bool = False
     one_by_one: bool = False
+    forgetting: bool = False
 
 
 def evaluate_modes(
@@ -51,9 +53,9 @@ def evaluate_modes(
     runs = [evaluate(desk, questions, mode, out, options) for mode in modes]
     reports = [run.report for run in runs]
     summary: dict[str, Any] = {"modes": reports, "differences": [_difference(runs[0], run) for run in runs[1:]]}
-    adapter = next((how.adapter for mode in modes if (how := desk.serving.decide(mode, frozenset())).adapter), None)
-    if adapter:
-        summary["forgetting"] = forgetting(desk.model, adapter)
+    if options.forgetting:
+        adapter = desk.serving.decide(Mode.HYBRID, frozenset()).adapter
+        summary["forgetting"] = forgetting(desk.model, adapter) if adapter else None
     write_atomic(out / "report.json", (json.dumps(summary, indent=1) + "\n").encode())
     if as_json:
         print_json({"out": str(out), **summary})
@@ -71,8 +73,7 @@ def evaluate_modes(
         facts = difference["key_fact_accuracy"]
         if facts:
             console().print(f"\nkey-fact accuracy, {difference['modes']}: {_cell(facts)}")
-    if adapter:
-        probe = summary["forgetting"]
+    if probe := summary.get("forgetting"):
         console().print(f"\nforgetting probe: base {probe['base']:.3f}, adapter {probe['adapter']:.3f}")
     console().print(f"\nanswers and figures are in {out}", style="dim")
 
