@@ -17,7 +17,7 @@ def draw_curve(log: Log, path: Path) -> None:
     """
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(8, 4.5), dpi=120, layout="constrained")
+    figure = Figure(figsize=(6, 3.5), dpi=72, layout="constrained")
     axes = figure.subplots()
     steps = [one.step for one in log.steps]
     losses = [one.loss for one in log.steps]

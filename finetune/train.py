@@ -62,10 +62,10 @@ class TuneResult:
             data: what it was tuned on.
             data_hash: of the files with the rows.
             prompt_hash: of the prompt that the rows are in.
-            documents: SHA-256 of the files of the index, by document; those that rows quote are taken.
+            documents: SHA-256 of the files of the index, by document; those that training rows quote are taken.
         """
-        rows = [*data.train, *data.held_out]
-        quoted = sorted({doc for row in rows for doc in row.docs})
+        rows = [*data.train, *data.held_out]  # held-out rows choose the checkpoint, so their labels count as well
+        quoted = sorted({doc for row in data.train for doc in row.docs})
         return Card(
             base=self.base,
             base_identity=self.base_identity,

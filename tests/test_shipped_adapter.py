@@ -21,7 +21,7 @@ FOLDER = ROOT / "data" / "adapters" / "house"
 def test_every_file_is_the_one_that_was_published_and_together_they_are_small() -> None:
     adapter = open_adapter(FOLDER)
     assert {path.name for path in FOLDER.iterdir()} == {*adapter.card.files, "card.json"}
-    assert sum(len(adapter.read(name)) for name in adapter.card.files) < 5_000_000
+    assert sum(path.stat().st_size for path in FOLDER.iterdir()) < 5_000_000
 
 
 def test_it_was_tuned_by_the_shipped_recipe_on_the_sample_documents_as_they_are() -> None:
@@ -42,7 +42,7 @@ def test_documents_are_left_to_measure_on() -> None:
     tuned_on = open_adapter(FOLDER).card.documents.keys()
     questions = read_question_set(ROOT / "data" / "questions.jsonl")
     held_out = [one for one in questions if one.answerable and tuned_on.isdisjoint(one.gold_docs)]
-    assert len(held_out) >= 20
+    assert len(held_out) >= 15
 
 
 @pytest.mark.slow
