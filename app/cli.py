@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from app.cli_adapters import adapters
+from app.cli_tune import tune
 
 app = typer.Typer(
     name="deskmate",
@@ -19,6 +20,7 @@ app = typer.Typer(
 )
 
 app.add_typer(adapters, name="adapters")
+app.command()(tune)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
 Groups = Annotated[str, typer.Option(help="The asker's groups, separated by commas; everyone is in `everyone`.")]
@@ -169,49 +171,6 @@ def synth(
         print_json(synth_json(made))
     else:
         print_synth(made)
-
-
-@app.command()
-def tune(
-    recipe: Annotated[str, typer.Option(help="A shipped recipe, or a TOML file.")] = "smollm2-135m-cpu",
-    name: Annotated[str | None, typer.Option(help="The adapter's name; every run makes its next version.")] = None,
-    data: Annotated[Path | None, typer.Option(help="Folder of `deskmate synth`; `qa` in the workspace.")] = None,
-    resume: Annotated[bool, typer.Option("--resume", help="Go on where a run was stopped.")] = False,
-    from_feedback: Annotated[
-        Path | None, typer.Option(help="Thumbs and corrections, a line each: tune the served adapter on them.")
-    ] = None,
-    method: Annotated[
-        Literal["auto", "kto", "dpo"], typer.Option(help="With --from-feedback: thumbs or corrections.")
-    ] = "auto",
-    as_json: Json = False,
-) -> None:
-    """Tune the model on the training data: tone, format, citing and declining. The adapter is not promoted yet."""
-    from app.console import print_json, stage_progress
-
-    if from_feedback is not None:
-        from app.prefer import PreferOptions, run_preference
-        from app.prefer_report import preference_json, print_preference
-
-        desk = _desk()
-        with stage_progress(as_json) as progress:
-            made = run_preference(desk, from_feedback, PreferOptions(method, name or ""), progress)
-        if as_json:
-            print_json(preference_json(made))
-        else:
-            print_preference(made)
-        return
-    from app.tune import TuneOptions, Tuning
-    from app.tune_report import print_tuned, tune_progress, tuned_json
-
-    run = Tuning(_desk(), TuneOptions(recipe, name or "house", data, resume))
-    with tune_progress(as_json) as watch:
-        tuned = run.run(watch)
-    if tuned is None:
-        return  # the first process of `accelerate launch` speaks for all
-    if as_json:
-        print_json(tuned_json(tuned))
-    else:
-        print_tuned(tuned)
 
 
 @app.command("eval")

@@ -141,7 +141,7 @@ def test_the_command_prints_a_table_or_json_and_refuses_what_it_cannot_do(tmp_pa
     assert json.loads(capsys.readouterr().out)["rows"][0]["name"] == "echo"
     run_bench(desk, "generate", BenchOptions(), False)
     assert "echo" in capsys.readouterr().out
-    with pytest.raises(DeskmateError, match="choose ingest, embed, search, generate, swap"):
+    with pytest.raises(DeskmateError, match="choose ingest, embed, search, generate, tune, swap"):
         run_bench(desk, "speed", BenchOptions(), True)
     with pytest.raises(DeskmateError, match="needs --data FOLDER with documents"):
         run_bench(desk, "embed", BenchOptions(), True)
