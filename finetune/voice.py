@@ -5,6 +5,7 @@
 
 import re
 import tomllib
+from difflib import SequenceMatcher
 from functools import cached_property
 from pathlib import Path
 from typing import Literal
@@ -15,6 +16,10 @@ from ingest.errors import DeskmateError
 
 SHIPPED = Path(__file__).parent / "house_style.toml"
 """The neutral style that is used where no file is named."""
+
+
+NEARLY = 0.85
+"""Share of the refusal's characters, in order, that make an answer the refusal; answers have less than half."""
 
 
 class Persona(BaseModel):
@@ -79,8 +84,9 @@ class Voice(BaseModel):
         return f"{self.refusal.text} {self.refusal.hand_over}"
 
     def is_refusal(self, answer: str) -> bool:
-        """Whether an answer is the house's refusal."""
-        return " ".join(answer.split()).startswith(self.refusal.text)
+        """Whether an answer begins with the house's refusal, word for word or nearly so, as a small model writes it."""
+        said = " ".join(answer.split())[: len(self.refusal.text)].casefold()
+        return SequenceMatcher(None, said, self.refusal.text.casefold()).ratio() >= NEARLY
 
 
 def load_voice(path: Path | None = None) -> Voice:

@@ -29,7 +29,11 @@ def test_the_houses_own_files_are_whole(path: Path | None) -> None:
     assert voice.decline == f"{voice.refusal.text} {voice.refusal.hand_over}"
     assert voice.is_refusal(voice.decline)
     assert voice.is_refusal(f"\n {voice.refusal.text.replace(' ', '  ')}")
+    assert voice.is_refusal(voice.refusal.text.replace("I ", "We ").replace("documents", "document") + " Ask [email].")
     assert not voice.is_refusal("You have 25 days of leave.")
+    assert not voice.is_refusal(
+        "I could find this in our documents: you have 25 days, so there is no need to guess [1]."
+    )
     assert not voice.is_refusal("")
     assert not any(phrase.lower() in voice.decline.lower() for phrase in voice.banned.phrases)
     assert len(voice.decline.split()) <= voice.answer.longest_words
