@@ -88,7 +88,8 @@ def test_a_passage_shows_the_documents_own_characters_and_no_tag_of_its(
     html = passage_html(text, start, end, around=around)
     assert Tags(html).tags <= OURS
     if around is None and "|" not in text:  # a table's bars become cells
-        assert re.sub(r"\s", "", Tags(html).text) == re.sub(r"\s", "", text.replace("\0", "�"))
+        shown, written = (re.sub(r"\s", "", one.replace("\0", "�")) for one in (Tags(html).text, text))
+        assert shown == written  # parsers differ in whether they replace a NUL, which no document keeps
 
 
 def test_markers_become_citations_one_each() -> None:
