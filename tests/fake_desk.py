@@ -148,7 +148,11 @@ def cite(found: tuple[Hit, ...], n: int, quote: str) -> Citation:
 
 
 class FakeDesk:
-    """Knows a few answers, a word every `word_s`. Keeps what was `asked`, and what was `stopped` half way."""
+    """Knows a few answers, a word every `word_s`. Keeps what was `asked`, and what was `stopped` half way.
+
+    `may_search` and `may_write` hold an answer where it is while they are clear: before the passages, and after the third
+    word. A browser is too slow to see a moment that nothing holds.
+    """
 
     def __init__(
         self,
@@ -161,6 +165,10 @@ class FakeDesk:
         self.prefill_s = prefill_s
         self.asked: list[tuple[str, Mode, tuple[Turn, ...]]] = []
         self.stopped: list[str] = []
+        self.may_search = threading.Event()
+        self.may_write = threading.Event()
+        self.may_search.set()
+        self.may_write.set()
 
     def modes(self, groups: frozenset[str]) -> tuple[Mode, ...]:
         return self.now
@@ -192,13 +200,16 @@ class FakeDesk:
             found, refused = (), False
             sentences = (Sentence("A VPN is a private network over a public one.", False),)
         cancel.wait(self.prefill_s / 2)
+        self.may_search.wait(30)
         yield Retrieved(found, 41.0 if found else 0.0)
         if not refused:
             cancel.wait(self.prefill_s)
         text = "\n".join(s.text for s in sentences) if "steps" in question else " ".join(s.text for s in sentences)
         first = time.perf_counter()
         written = ""
-        for word in [] if refused else re.findall(r"\S+\s*", text):
+        for n, word in enumerate([] if refused else re.findall(r"\S+\s*", text)):
+            while n == 3 and not cancel.is_set() and not self.may_write.wait(0.01):
+                pass
             if cancel.is_set():
                 self.stopped.append(question)
                 break

@@ -4,6 +4,7 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -54,6 +55,16 @@ class Seen:
 @pytest.fixture(scope="module")
 def desk() -> FakeDesk:
     return FakeDesk(word_s=0.03, prefill_s=0.3)
+
+
+@contextmanager
+def held(gate: threading.Event) -> Iterator[None]:
+    """While it lasts, an answer stops at the gate, so that the browser has time to look."""
+    gate.clear()
+    try:
+        yield
+    finally:
+        gate.set()
 
 
 @pytest.fixture(scope="module")
@@ -117,13 +128,15 @@ def phone(browser: "sync_api.Browser", home: str) -> Iterator[Seen]:
     assert seen.complaints == []
 
 
-def test_a_question_is_answered_word_by_word_with_its_sources(seen: Seen) -> None:
+def test_a_question_is_answered_word_by_word_with_its_sources(seen: Seen, desk: FakeDesk) -> None:
     page = seen.page
     expect(page.locator(".dm-welcome")).to_contain_text("34 documents")
-    seen.ask("What does VPN error 809 mean?")
-    expect(page.locator(".dm-state")).to_contain_text("Searching the documents")
-    expect(page.locator(".dm-writing")).to_be_visible()
-    early = page.locator(".dm-body").inner_text()
+    with held(desk.may_write):
+        with held(desk.may_search):
+            seen.ask("What does VPN error 809 mean?")
+            expect(page.locator(".dm-state")).to_contain_text("Searching the documents")
+        expect(page.locator(".dm-writing")).to_be_visible()
+        early = page.locator(".dm-body").inner_text()
     expect(page.locator(".dm-tools")).to_be_visible()
     final = page.locator(".dm-text").inner_text()
     assert len(early) < len(final)
@@ -170,10 +183,11 @@ def test_a_citation_opens_by_keyboard_and_escape_goes_back_to_it(seen: Seen, key
 
 def test_stop_really_stops(seen: Seen, desk: FakeDesk) -> None:
     before = len(desk.stopped)
-    seen.ask("lost phone steps")
-    expect(seen.page.locator(".dm-writing")).to_be_visible()
-    seen.page.locator("#dm-stop").click()
-    expect(seen.page.locator(".dm-note")).to_have_text("You stopped this answer.")
+    with held(desk.may_write):
+        seen.ask("lost phone steps")
+        expect(seen.page.locator(".dm-writing")).to_be_visible()
+        seen.page.locator("#dm-stop").click()
+        expect(seen.page.locator(".dm-note")).to_have_text("You stopped this answer.")
     assert len(desk.stopped) == before + 1
     seen.page.get_by_role("button", name="Retry").click()
     expect(seen.page.locator(".dm-flag")).to_be_visible(timeout=20_000)
@@ -238,13 +252,14 @@ def test_no_answer_is_lost_when_questions_follow_each_other_at_once(seen: Seen) 
             assert seen.page.locator("body.dm-busy").count() == 0
 
 
-def test_what_is_typed_while_an_answer_comes_stays(seen: Seen) -> None:
+def test_what_is_typed_while_an_answer_comes_stays(seen: Seen, desk: FakeDesk) -> None:
     page = seen.page
-    seen.ask("lost phone steps")
-    expect(page.locator(".dm-writing")).to_be_visible()
-    page.fill("#dm-question textarea", "and my badge?")
-    page.keyboard.press("Enter")
-    expect(page.locator(".dm-hint")).to_contain_text("One question at a time")
+    with held(desk.may_write):
+        seen.ask("lost phone steps")
+        expect(page.locator(".dm-writing")).to_be_visible()
+        page.fill("#dm-question textarea", "and my badge?")
+        page.keyboard.press("Enter")
+        expect(page.locator(".dm-hint")).to_contain_text("One question at a time")
     expect(page.locator(".dm-turn:last-child .dm-tools")).to_be_visible()
     expect(page.locator("#dm-question textarea")).to_have_value("and my badge?")
     expect(page.locator(".dm-turn")).to_have_count(1)
