@@ -3,14 +3,16 @@
 import re
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence, Set
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from app.confidence import Confidence
 from app.grounding import Citation, Grounded, Sentence, ground
 from app.history import standalone
 from app.llm import ChatModel, Completion, Delta
 from app.modes import RETRIEVING, How, Mode
-from app.relevance import Relevance
+from app.quoting import quote
+from app.relevance import NOTHING, Relevance, RelevanceJudge
 from app.serving import untuned
 from finetune.adapter_card import Adapter
 from finetune.prompt import CLOSE, OPEN, PromptPassage, render_prompt
@@ -43,7 +45,9 @@ class Answer:
     """A finished answer. `answer` carries its citation markers like `[1]`; `sentences` joined give the same words.
 
     `written` is what the model wrote, before anything was checked; empty when it was not asked. The model read the
-    first `passages` of the `hits`.
+    first `passages` of the `hits`. `held`: they support something of what it wrote. `quoted`: they don't, and their own
+    words stand instead.
+    `confidence` is the probability that the answer is right.
     """
 
     question: str
@@ -62,6 +66,9 @@ class Answer:
     adapter: str | None
     generation: str | None
     stale: str = ""
+    held: bool = False
+    quoted: bool = False
+    relevance: Relevance = NOTHING
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +98,20 @@ Event = Retrieved | Token | Finished
 
 @dataclass(frozen=True, slots=True)
 class AnswerLimits:
-    """How much the model reads and writes; see `app.settings.ChatSettings` for the units."""
+    """How much the model reads and writes, and how sure an answer must be; see `app.settings.ChatSettings`."""
 
     passages: int
     passage_tokens: int
     answer_tokens: int
-    relevance: float
+    confidence: float
+    weights: Confidence
 
+
+Edit = Callable[[int, Sequence[Hit]], Sequence[Hit]]
+"""Changes what was found for a question, by the question's place."""
 
 DEPTH = 60
-"""Passages that are searched where some documents' are to be taken away."""
+"""Passages that are searched where what was found is to be changed: what is taken away must not shorten the list."""
 
 _OVER = re.compile(rf"{OPEN}|{CLOSE}|\n\s*(?:Question|Passage \d+)\b", re.IGNORECASE)
 """Where a small model stops answering and goes on with the prompt: delimiters, another question, another passage."""
@@ -134,7 +145,7 @@ class Answerer:
         self._limits = limits
         self._count_tokens = count_tokens
         self._decide = decide
-        self._relevance = Relevance(searcher.embed)
+        self._relevance = RelevanceJudge(searcher)
 
     def answer(
         self,
@@ -182,7 +193,8 @@ class Answerer:
         text, usage = "", Usage()
         if not found.declined:
             text, usage = yield from self._generate(found, how.adapter, history, clock, cancel)
-        yield Finished(self._finish(found, how, text, usage, clock.timing()))
+        stopped = cancel is not None and cancel.is_set()
+        yield Finished(self._finish(found, how, text, usage, clock.timing(), stopped))
 
     def answer_batch(
         self,
@@ -190,7 +202,7 @@ class Answerer:
         *,
         mode: Mode | None = None,
         groups: frozenset[str] = frozenset(),
-        without: Sequence[Set[str]] = (),
+        edit: Edit | None = None,
     ) -> list[Answer]:
         """Answer many questions of one asker together, several times as fast as one by one.
 
@@ -198,14 +210,14 @@ class Answerer:
             questions: in the asker's words, each on its own.
             mode: by default hybrid where an adapter serves the asker, else rag-only.
             groups: what the asker may read besides what is for everyone.
-            without: for each question documents that are treated as if they were not there; for evaluation.
+            edit: changes what search found before anything looks at it; for evaluation.
 
         Returns:
             Answers in the order of the questions. Their times are shares of the batch's; none has a first token.
         """
         clock = _Clock()
         how = self._decide(mode, groups)
-        found = self._find(questions, how.mode, groups, (), without)
+        found = self._find(questions, how.mode, groups, (), edit)
         clock.retrieved()
         asked = [one for one in found if not one.declined]
         prompts = [self._messages(one, ()) for one in asked]
@@ -224,7 +236,7 @@ class Answerer:
         mode: Mode,
         groups: frozenset[str],
         history: Sequence[Turn],
-        without: Sequence[Set[str]] = (),
+        edit: Edit | None = None,
     ) -> list["_Found"]:
         """Search where the mode does, and decide what is declined without asking the model."""
         for question in questions:
@@ -232,34 +244,45 @@ class Answerer:
         if mode not in RETRIEVING:
             return [_Found(question) for question in questions]
         searched = [standalone(question, history) for question in questions]
-        # What is taken away must not shorten the list: as many more are asked for as any document has had places.
-        results = self._searcher.search_batch(searched, k=DEPTH if without else None, groups=groups)
-        gone = without or [frozenset[str]()] * len(questions)
-        hits = [
-            tuple(hit for hit in result.hits if hit.chunk.doc not in docs)[: self._searcher.k]
-            for result, docs in zip(results, gone, strict=True)
-        ]
+        results = self._searcher.search_batch(searched, k=DEPTH if edit else None, groups=groups)
+        hits = [result.hits for result in results]
+        if edit:
+            hits = [tuple(edit(place, one)[: self._searcher.k]) for place, one in enumerate(hits)]
         found = []
-        for i, relevant in enumerate(self._relevance(searched, hits)):
+        for i, relevance in enumerate(self._relevance(searched, hits)):
             passages = self.choose([hit.chunk for hit in hits[i]])
-            declined = not passages or relevant < self._limits.relevance
-            found.append(_Found(questions[i], hits[i], passages, results[i].generation, relevant, declined))
+            # Where even an answer that holds would be too unsure, the model need not be asked.
+            declined = not passages or not self._sure(relevance, held=True)
+            found.append(_Found(questions[i], hits[i], passages, results[i].generation, relevance, declined))
         return found
 
-    def _finish(self, found: "_Found", how: How, text: str, usage: Usage, timing: Timing) -> Answer:
-        """Check what the model wrote against the passages it read."""
-        refused = found.declined or self._voice.is_refusal(text)
+    def _sure(self, relevance: Relevance, held: bool) -> bool:
+        return self._limits.weights(relevance, held) >= self._limits.confidence
+
+    def _finish(
+        self, found: "_Found", how: How, text: str, usage: Usage, timing: Timing, stopped: bool = False
+    ) -> Answer:
+        """Check what the model wrote against the passages it read, and decide what is said."""
+        refused, held, quoted, confidence = False, False, False, 0.0
+        refusal = self._voice.is_refusal(text)
+        if found.generation is None:
+            refused, grounded = refusal, _unchecked(text)
+        else:
+            grounded = ground("" if refusal else text, found.passages, self._voice)
+            held = any(sentence.citations for sentence in grounded.sentences)
+            confidence = self._limits.weights(found.relevance, held) if found.passages else 0.0
+            if found.declined or not (held or stopped):
+                quotation = self._quotation(found, refusal)
+                refused, quoted, grounded = quotation is None, quotation is not None, quotation or grounded
         if refused:
             grounded = self._decline()
-        else:
-            grounded = ground(text, found.passages, self._voice) if found.generation else _unchecked(text)
         return Answer(
             question=found.question,
             mode=how.mode,
             answer=grounded.text,
             written=text,
             refused=refused,
-            confidence=round(found.relevant, 4),
+            confidence=round(confidence, 4),
             citations=grounded.citations,
             sentences=grounded.sentences,
             hits=found.hits,
@@ -270,7 +293,16 @@ class Answerer:
             adapter=how.adapter.id if how.adapter else None,
             stale=how.stale,
             generation=found.generation,
+            held=held,
+            quoted=quoted,
+            relevance=found.relevance,
         )
+
+    def _quotation(self, found: "_Found", refusal: bool) -> Grounded | None:
+        """The documents' own words where the model's do not hold; None where to decline is better."""
+        if found.declined or (refusal and self._limits.weights.believed) or not self._sure(found.relevance, held=False):
+            return None
+        return quote(found.relevance.nearest, len(found.passages), self._voice)
 
     def choose(self, ranked: Sequence[Chunk]) -> list[Chunk]:
         """The best passages that fit into the model's reading budget, at least one if there is any."""
@@ -322,7 +354,7 @@ class _Found:
     hits: tuple[Hit, ...] = ()
     passages: Sequence[Chunk] = ()
     generation: str | None = None
-    relevant: float = 0.0
+    relevance: Relevance = NOTHING
     declined: bool = False
 
 

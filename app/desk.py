@@ -4,16 +4,18 @@ Nothing loads before it is used, so a command pays only for what it needs.
 """
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 from app.answer import Answer, Answerer, AnswerLimits, Event
+from app.confidence import confidence_for
 from app.llm import ChatModel
-from app.modes import Mode
+from app.modes import How, Mode
 from app.serving import Documents, Serving
 from app.settings import Settings
+from finetune.adapter_card import Adapter
 from finetune.registry import Registry
 from finetune.template import Turn
 from finetune.voice import Voice, load_voice
@@ -52,6 +54,7 @@ class Desk:
         self._named = adapter
         self.workspace = settings.workspace
         self.store = Store(self.workspace)
+        self._named_answerer: tuple[str, Answerer | None] = ("", None)
 
     @cached_property
     def embedder(self) -> Embedder:
@@ -113,10 +116,24 @@ class Desk:
 
     @cached_property
     def answerer(self) -> Answerer:
-        """The one Answerer."""
+        """The Answerer of the adapter that serves."""
+        return self._answerer(self.serving.decide)
+
+    def answerer_under(self, adapter: Adapter | None) -> Answerer:
+        """The Answerer of an adapter that an asker named, or of the one that serves."""
+        if adapter is None:
+            return self.answerer
+        checksum, answerer = self._named_answerer
+        if answerer is None or checksum != adapter.checksum:
+            answerer = self._answerer(partial(self.serving.decide, adapter=adapter))
+            self._named_answerer = (adapter.checksum, answerer)  # each remembers vectors: the last one is kept
+        return answerer
+
+    def _answerer(self, decide: Callable[[Mode | None, frozenset[str]], How]) -> Answerer:
         chat = self.settings.chat
-        limits = AnswerLimits(chat.passages, chat.passage_tokens, chat.answer_tokens, chat.relevance)
-        return Answerer(self.model, self.searcher, self.voice, limits, self._count_tokens, self.serving.decide)
+        weights = confidence_for(self.model.name, self.workspace.root)
+        limits = AnswerLimits(chat.passages, chat.passage_tokens, chat.answer_tokens, chat.confidence, weights)
+        return Answerer(self.model, self.searcher, self.voice, limits, self._count_tokens, decide)
 
     def ingest(self, progress: Progress) -> Ingest:
         """Ingestion into this workspace."""

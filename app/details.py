@@ -45,7 +45,7 @@ def _facts(answer: Answer) -> list[tuple[str, str]]:
     if answer.adapter:
         facts.append(("Adapter", f"{answer.adapter}, {answer.stale}" if answer.stale else answer.adapter))
     if answer.generation:
-        facts += [("Index", answer.generation), ("Relevance", f"{answer.confidence:.2f}")]
+        facts += [("Index", answer.generation), ("Confidence", f"{answer.confidence:.2f}")]
         facts.append(("Search", _seconds(timing.retrieval_ms)))
     if usage.completion_tokens:
         facts.append(("First word", _seconds(timing.first_token_ms)))

@@ -102,6 +102,8 @@ def answer_body_html(answer: Answer, stopped: bool = False) -> str:
         out.append(_note("You stopped this answer."))
     elif not answer.answer.strip():
         out.append(_note("The model gave no answer. Try again, or put the question differently."))
+    elif answer.quoted:
+        out.append(_note("In the documents' own words."))
     elif answer.generation is None:
         out.append(_note("No documents were read for this answer. Check it before you rely on it."))
     out.append(_sources_html(answer) if answer.citations else _nearest_html(answer))

@@ -6,10 +6,13 @@ import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from ingest.errors import DeskmateError
 from ingest.records import EVERYONE, Chunk
 from retrieval.chunks import ChunkTable, DocumentText
-from retrieval.dense import Allowed, Ranking
+from retrieval.dense import Allowed, Ranking, Spread
 from retrieval.embed import Embedder, Vectors
 from retrieval.fusion import fuse
 from retrieval.records import Hit, SearchResult
@@ -42,6 +45,10 @@ class Searcher:
     def embed(self, texts: Sequence[str]) -> Vectors:
         """Vectors of texts by the index's embedder, shape (texts, dimension)."""
         return self._embedder.embed(texts)
+
+    def spread(self, vectors: Vectors) -> npt.NDArray[np.float64]:
+        """For each vector the mean and standard deviation of its cosines with all passages, shape (vectors, 2)."""
+        return self._current().spread.cosines(vectors)
 
     def open(self) -> Generation:
         """The generation that serves now.
@@ -186,6 +193,11 @@ class _Opened:
         self.generation = generation
         # Groups come from the outside: they must not fill the memory.
         self._rows = functools.lru_cache(maxsize=256)(functools.partial(_readable, generation.table))
+
+    @functools.cached_property
+    def spread(self) -> Spread:
+        """How the index's vectors lie."""
+        return self.generation.dense.spread()
 
     def allowed(self, groups: frozenset[str]) -> Allowed | None:
         """The rows that `groups` may read, or None when that is all of them."""

@@ -3,25 +3,29 @@
 import re
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import pytest
 from adapters import bare
 from office import POLICIES, Office
 
 from app.answer import Answer, Answerer, AnswerLimits, Finished, Retrieved, Token
+from app.confidence import Confidence
 from app.console import answer_json
 from app.llm import Delta, EchoModel
 from app.modes import Mode
-from app.relevance import Relevance
+from app.relevance import Relevance, RelevanceJudge
 from app.serving import Documents, Serving
 from finetune.adapter_card import Adapter
+from finetune.house_form import check
 from finetune.registry import Registry
 from finetune.template import Turn
 from finetune.voice import load_voice
 from ingest.errors import DeskmateError
 
 VOICE = load_voice()
-LIMITS = AnswerLimits(passages=3, passage_tokens=700, answer_tokens=160, relevance=0.2)  # hashed cosines are low
+WEIGHTS = Confidence("echo", sentence=8.0, standing=0.5, held=1.0, bias=-4.0)
+LIMITS = AnswerLimits(passages=3, passage_tokens=700, answer_tokens=160, confidence=0.2, weights=WEIGHTS)
 QUESTION = "Which port is blocked when I get error 809?"
 
 
@@ -87,7 +91,7 @@ def test_an_answer_is_cited_and_its_quote_is_the_documents_text(desk: Desk) -> N
     assert (answer.mode, answer.model, answer.adapter, answer.refused) == (Mode.RAG_ONLY, "echo", None, False)
     assert answer.generation == desk.office.store.current_name()
     assert citation.chunk_id == answer.hits[0].chunk.id
-    assert LIMITS.relevance < answer.confidence <= 1
+    assert LIMITS.confidence < answer.confidence <= 1
     assert answer.usage.prompt_tokens > answer.usage.completion_tokens > 0
     assert 0 < answer.timing.retrieval_ms <= answer.timing.first_token_ms <= answer.timing.total_ms
 
@@ -120,7 +124,7 @@ def test_nothing_relevant_is_declined_without_asking_the_model_and_the_nearest_a
     assert answer.hits
     assert (answer.citations, answer.usage.completion_tokens) == ((), 0)
     assert all(sentence.supported for sentence in answer.sentences)
-    assert answer.confidence < LIMITS.relevance
+    assert answer.confidence < LIMITS.confidence
     assert answer_json(answer)["retrieved"] == [hit.chunk.id for hit in answer.hits]
 
 
@@ -197,11 +201,10 @@ def test_the_model_reads_the_best_passages_in_order_and_cites_by_their_numbers(d
 def test_what_the_asker_may_not_read_reaches_no_prompt_answer_or_hit(desk: Desk) -> None:
     question = "How large is the bonus pool of salaries?"
     model = Says("The bonus pool is 4 percent of salaries [1].")
-    answer = desk.answerer(model, relevance=0).answer(question)
-    assert not answer.citations
-    assert not answer.sentences[0].supported
-    assert "4 percent" not in str(model.prompts) + str(answer.hits)
-    allowed = desk.answerer(model, relevance=0).answer(question, groups=frozenset({"managers"}))
+    answer = desk.answerer(model, confidence=0).answer(question)
+    assert "4 percent" not in str(model.prompts) + str(answer.hits) + str(answer.citations) + answer.answer
+    assert "managers" not in str(answer.relevance)
+    allowed = desk.answerer(model, confidence=0).answer(question, groups=frozenset({"managers"}))
     assert [one.doc for one in allowed.citations] == ["hr/managers/bonus.md"]
 
 
@@ -224,19 +227,87 @@ def test_what_is_no_question_is_refused_in_every_mode(desk: Desk, question: str,
     assert model.prompts == []
 
 
-def test_relevance_is_a_number_between_0_and_1_that_tells_subjects_apart(desk: Desk) -> None:
+def test_relevance_tells_subjects_apart(desk: Desk) -> None:
     searcher = desk.office.searcher()
-    relevance = Relevance(searcher.embed)
+    judge_all = RelevanceJudge(searcher)
 
-    def judge(*questions: str) -> list[float]:
-        return relevance(questions, [searcher.search(question).hits for question in questions])
+    def judge(*questions: str) -> list[Relevance]:
+        return judge_all(questions, [searcher.search(question).hits for question in questions])
 
     about = judge(QUESTION, "days of annual leave", "badge paper printer")
     other = judge("Mount Everest height", "capital of Peru", "the of and")
-    assert 0 <= max(other) < min(about) <= 1
-    assert judge(QUESTION) == pytest.approx(about[:1])  # in a batch or alone
-    assert relevance([QUESTION], [()]) == [0.0]
-    assert relevance([], []) == []
+    assert max(one.sentence for one in other) < min(one.sentence for one in about) <= 1
+    assert max(one.standing for one in other) < min(one.standing for one in about)
+    [alone] = judge(QUESTION)  # in a batch or alone
+    assert (alone.sentence, alone.standing) == pytest.approx((about[0].sentence, about[0].standing))
+    assert judge_all([QUESTION], [()]) == [Relevance()]
+    assert judge_all([], []) == []
+
+
+def test_the_nearest_sentence_comes_first_and_headings_and_questions_do_not_count(office: Office) -> None:
+    text = (
+        "# VPN errors\n\nWhat does error 809 mean?\n\nError 809 means that port 4500 is blocked. Ask the desk for help."
+    )
+    office.write({"it/vpn.md": text})
+    office.ingest()
+    searcher = office.searcher()
+    [found] = RelevanceJudge(searcher)([QUESTION], [searcher.search(QUESTION).hits])
+    heard = [one.chunk.text[one.start : one.end] for one in found.nearest]
+    assert heard == ["Error 809 means that port 4500 is blocked.", "Ask the desk for help."]
+
+
+NONSENSE = "The moon is cheese."
+
+
+def test_where_nothing_holds_that_the_model_wrote_the_documents_are_quoted(desk: Desk) -> None:
+    answer = desk.ask(model=Says(NONSENSE))
+    assert answer.quoted
+    assert answer.written == NONSENSE
+    assert answer.answer.startswith("Error 809 means that port 4500 is blocked [1].")
+    assert check(answer.answer, VOICE, answer.passages) == ()
+    texts = {hit.chunk.id: hit.chunk for hit in answer.hits[: answer.passages]}
+    for citation in answer.citations:
+        chunk = texts[citation.chunk_id]
+        assert chunk.text[citation.start - chunk.start : citation.end - chunk.start] == citation.quote
+        assert citation.chunk_id == answer.hits[citation.n - 1].chunk.id
+
+
+def test_what_holds_in_part_is_not_quoted_away(desk: Desk) -> None:
+    answer = desk.ask(model=Says("Port 4500 is blocked [1]. ", NONSENSE))
+    assert not answer.quoted
+    assert answer.answer == f"Port 4500 is blocked [1]. {NONSENSE}"
+
+
+def test_an_answer_that_holds_is_surer_than_a_quotation(desk: Desk) -> None:
+    held, quoted = desk.ask(), desk.ask(model=Says(NONSENSE))
+    assert held.confidence > quoted.confidence
+
+
+def test_what_is_too_unsure_to_quote_is_declined(desk: Desk) -> None:
+    sure = desk.ask(model=Says(NONSENSE)).confidence
+    answer = desk.answerer(Says(NONSENSE), confidence=sure + 0.01).answer(QUESTION)
+    assert (answer.refused, answer.quoted, answer.answer) == (True, False, VOICE.decline)
+
+
+def test_a_model_whose_refusals_mean_nothing_is_not_believed(desk: Desk) -> None:
+    refusing = Says(VOICE.refusal.text)
+    assert desk.ask(model=refusing).refused
+    doubted = desk.answerer(refusing, weights=replace(WEIGHTS, believed=False)).answer(QUESTION)
+    assert (doubted.refused, doubted.quoted) == (False, True)
+
+
+def test_a_stopped_answer_stays_what_it_was(desk: Desk) -> None:
+    cancel = threading.Event()
+    events = desk.answerer(Says("The moon ", "is cheese.")).stream(QUESTION, cancel=cancel)
+    last = None
+    for event in events:
+        if isinstance(event, Token):
+            cancel.set()
+        last = event
+    assert isinstance(last, Finished)
+    assert not last.answer.quoted
+    assert not last.answer.refused
+    assert last.answer.answer.startswith("The moon")
 
 
 # Adapters
