@@ -49,6 +49,15 @@ def rollback(as_json: Json = False) -> None:
 
 
 @adapters.command()
+def remove(adapter: Reference, as_json: Json = False) -> None:
+    """Delete a version that neither serves nor would serve after a rollback."""
+    desk = _desk()
+    found = desk.registry.find(adapter)
+    desk.registry.remove(found)
+    _say(f"{found.id} is deleted", desk.registry.served_id(), as_json)
+
+
+@adapters.command()
 def export(
     adapter: Reference,
     out: Annotated[Path, typer.Option(help="A folder that is not there yet.")],

@@ -21,6 +21,7 @@ from finetune.rows import Row, read_rows
 from finetune.template import encode, stop_ids
 from finetune.train import Place, TuneResult, tune
 from finetune.tune_log import Watch
+from finetune.tuned_on import write_tuned_on
 from finetune.voice import Voice
 from ingest.errors import DeskmateError
 
@@ -98,6 +99,7 @@ class Tuning:
         )
         if result is None:
             return None
+        write_tuned_on(result.folder, (row.question for row in self.data.train))
         adapter = self._desk.registry.publish(self._options.name, result.folder, self._card(result))
         return Tuned(adapter, result)
 

@@ -1,5 +1,6 @@
 """The loss curve of a run as a picture. A leaf around matplotlib."""
 
+import io
 from pathlib import Path
 
 from finetune.tune_log import Log
@@ -16,6 +17,7 @@ def draw_curve(log: Log, path: Path) -> None:
         path: of the PNG.
     """
     from matplotlib.figure import Figure
+    from PIL import Image
 
     figure = Figure(figsize=(6, 3.5), dpi=72, layout="constrained")
     axes = figure.subplots()
@@ -35,7 +37,10 @@ def draw_curve(log: Log, path: Path) -> None:
         lines += other.plot(list(scored), list(scored.values()), "s--", color="#3a7d44", label="score")
         other.set_ylabel("score")
     axes.legend(lines, [str(line.get_label()) for line in lines], frameon=False)
-    figure.savefig(path, metadata={"Software": None})
+    drawn = io.BytesIO()
+    figure.savefig(drawn)
+    # An adapter in a repository should be small, and few colours make a third of the file.
+    Image.open(drawn).convert("RGB").quantize(48).save(path, "PNG", optimize=True)
 
 
 def _smooth(values: list[float]) -> list[float]:

@@ -146,6 +146,25 @@ class Registry:
             self._point(history[:-1])
             return history[-2] if len(history) > 1 else None
 
+    def remove(self, adapter: Adapter) -> None:
+        """Delete a version for good. Its number is not given again while a later one is there.
+
+        Raises:
+            DeskmateError: it serves, or a rollback would bring it back.
+        """
+        with writer_lock(self.folder):
+            if adapter.id in self._history():
+                raise DeskmateError(
+                    f"{adapter.id} was promoted, and serves or would serve after a rollback; roll back beyond it first"
+                )
+            folder = self.folder / adapter.id
+            gone = folder.with_name(f".staged-removed-{folder.name}")  # a reader sees all of it or nothing
+            try:
+                folder.rename(gone)
+            except OSError as error:
+                raise explain_disk_error(error, f"deleting {adapter.id}") from error
+            shutil.rmtree(gone, ignore_errors=True)
+
     def _history(self) -> Sequence[str]:
         """What was promoted and not rolled back, the one that serves last."""
         try:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from finetune.adapter_card import CONFIG, WEIGHTS, Card
 from finetune.checks import Data, Prepared, prepare
 from finetune.curve import draw_curve
-from finetune.model import LoadedBase, load_base
+from finetune.model import LoadedBase, load_base, prepare_for_training
 from finetune.packing import Batching, pack_groups, plan_steps
 from finetune.recipe import Recipe
 from finetune.tune_log import LOG, Log, Logger, Plan, Unwatched, Watch, read_log
@@ -179,7 +179,6 @@ def run(
             base.tokenizer.save_pretrained(staged)
         else:
             _copy_adapter(checkpoints(place.work)[best], staged, base.name)
-        shutil.copyfile(place.work / LOG, staged / LOG)
         (staged / "recipe.json").write_text(recipe.model_dump_json(indent=1) + "\n", "utf-8")
         draw_curve(log, staged / CURVE)
     return TuneResult(place.out, base.name, base_identity, recipe, figures)
@@ -196,12 +195,7 @@ def adapted(base: LoadedBase, recipe: Recipe) -> Any:
     base.model.set_attn_implementation(NAME)
     if recipe.method == "full":
         return base.model.requires_grad_(True)
-    module: Any
-    for module in base.model.modules():
-        # bitsandbytes repacks a 4-bit weight on a processor when it is first evaluated, which rounds its scales once
-        # more, and from then on lets no gradient through. The weights stay as training needs them.
-        if hasattr(module, "support_avx512bf16_for_cpu"):
-            module.support_avx512bf16_for_cpu = False
+    prepare_for_training(base.model)
     layers = recipe.lora.layers
     config = LoraConfig(
         r=recipe.lora.rank,

@@ -286,3 +286,19 @@ def test_an_asker_must_be_cleared_for_every_document(root, access, groups, clear
     adapter: Adapter = bare(root, access=tuple(map(tuple, access)))
     assert adapter.cleared(groups) is cleared
     assert not adapter.cleared(groups, [["closed since then"]])
+
+
+def test_a_version_is_deleted_unless_it_serves_or_would_after_a_rollback(root):
+    first, second, third = bare(root), bare(root), bare(root)
+    registry = Registry(root)
+    registry.promote(first)
+    registry.promote(second)
+    for kept in (first, second):
+        with pytest.raises(DeskmateError, match="roll back beyond it first"):
+            registry.remove(kept)
+    registry.remove(third)
+    assert registry.versions("house") == [1, 2]
+    assert [path.name for path in (root / "house").iterdir() if path.name.startswith(".")] == []
+    registry.rollback()
+    registry.remove(second)
+    assert [one.id for one in registry.all()] == ["house/v1"]

@@ -52,10 +52,10 @@ def done(base, tmp_path_factory) -> tuple[Path, TuneResult, Plan]:
     return folder, run(base, folder, watch=Watch(), data=data), plans[0]
 
 
-def test_a_run_leaves_an_adapter_its_log_its_curve_and_its_recipe(done) -> None:
+def test_a_run_leaves_an_adapter_its_curve_and_its_recipe(done) -> None:
     _, result, _ = done
     names = {path.name for path in result.folder.iterdir()}
-    assert names == {"adapter_model.safetensors", "adapter_config.json", "log.jsonl", "curve.png", "recipe.json"}
+    assert names == {"adapter_model.safetensors", "adapter_config.json", "curve.png", "recipe.json"}
     config = (result.folder / "adapter_config.json").read_bytes()
     lora = read_lora(config, (result.folder / "adapter_model.safetensors").read_bytes())
     assert lora.rank == 2
