@@ -5,11 +5,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 if TYPE_CHECKING:
     from office import Office
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", GRADIO_ANALYTICS_ENABLED="False")
+
+settings.register_profile("deskmate", deadline=None)  # a machine with other jobs is slow, not wrong
+settings.load_profile("deskmate")
 
 ROOT = Path(__file__).parent.parent
 
