@@ -102,7 +102,7 @@ class Journal:
 
     def __init__(self, path: Path, run: dict[str, Any]) -> None:
         self._path = path
-        self._done = _resume(path, run)
+        self._done = journal_lines(path, run)
         write_atomic(path, _lines([run, *self._done.values()]))
 
     def __enter__(self) -> Self:
@@ -131,8 +131,8 @@ class Journal:
         self._path.unlink()
 
 
-def _resume(partial: Path, run: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    """The answers that a stopped run left, if it was this one: its first line says what it was to do and with what."""
+def journal_lines(partial: Path, run: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """The answers that a stopped run left, by id, if it was this one: its first line says what it was and with what."""
     if not partial.exists():
         return {}
     found = []

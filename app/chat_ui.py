@@ -74,7 +74,13 @@ class _Parts:
 
 
 def build_chat(
-    desk: Desk, *, title: str, examples: Sequence[str], groups: frozenset[str], limits: Limits | None = None
+    desk: Desk,
+    *,
+    title: str,
+    examples: Sequence[str],
+    groups: frozenset[str],
+    limits: Limits | None = None,
+    reports: bool = False,
 ) -> gr.Blocks:
     """Build the chat. It needs the files of `app/static` on its page; `app.api.create_app` puts them there.
 
@@ -84,12 +90,13 @@ def build_chat(
         examples: questions to start with.
         groups: what the askers may read besides what is for everyone.
         limits: how much is computed at the same time.
+        reports: whether the bar links to `/reports`.
     """
     limits = limits or Limits()
     talk = Conversation(desk, title, examples, groups, limits)
     blocks = gr.Blocks(title=title, analytics_enabled=False, fill_width=True)
     with blocks:
-        parts = _lay_out(talk, title)
+        parts = _lay_out(talk, frame.header_html(title, reports))
         _wire_asking(talk, parts)
         _wire_the_rest(talk, parts)
 
@@ -103,14 +110,14 @@ def build_chat(
     return blocks
 
 
-def _lay_out(talk: Conversation, title: str) -> _Parts:
+def _lay_out(talk: Conversation, bar: str) -> _Parts:
     def whole(place: dict[str, Any]) -> str:
         return talk.whole(str(place.get("doc", "")), int(place.get("start", 0)), int(place.get("end", 0)))
 
     # Turns are counted from the time of the start: a page that outlives a restart has older turns with other numbers.
     session = gr.State(Session(asked=int(time.time())))
     with gr.Column(elem_id="dm-app"):
-        top = _html("dm-top", frame.header_html(title), "bar")
+        top = _html("dm-top", bar, "bar")
         transcript = gr.HTML(
             talk.welcome(),  # a value, no function: a page that asks at once would race with its load event
             html_template=frame.TRANSCRIPT,

@@ -71,12 +71,13 @@ def welcome_html(title: str, documents: int | None, examples: Sequence[str]) -> 
     )
 
 
-def header_html(title: str) -> str:
-    """The bar at the top."""
+def header_html(title: str, reports: bool = False) -> str:
+    """The bar at the top, with a link to the reports where they are served."""
+    link = '<a class="dm-ghost dm-reports" href="/reports" target="_blank">Reports</a>' if reports else ""
     return (
         '<header class="dm-bar"><a class="dm-skip" href="#dm-question">Skip to the question</a>'
         f'<span class="dm-brand">{LOGO}<span>{escape(title)}</span></span><span class="dm-grow"></span>'
-        '<button type="button" class="dm-ghost" data-do="fresh" hidden>New chat</button>'
+        f'{link}<button type="button" class="dm-ghost" data-do="fresh" hidden>New chat</button>'
         '<button type="button" class="dm-ghost dm-icon" data-do="theme" aria-label="Switch between light and dark" '
         'title="Light or dark"><svg viewBox="0 0 24 24" aria-hidden="true"><circle cx="12" cy="12" r="8" fill="none" '
         'stroke="currentColor" stroke-width="1.8"/><path d="M12 4a8 8 0 0 1 0 16Z" fill="currentColor"/></svg>'

@@ -113,24 +113,49 @@ class Serving:
         """
         return ALL if self.offer(groups).adapter else UNTUNED
 
-    def decide(self, mode: Mode | None, groups: frozenset[str]) -> How:
-        """How an asker in these groups is answered, in a mode or by default.
+    def choices(self, groups: frozenset[str], every: bool) -> list[Adapter]:
+        """The adapters that an asker in these groups may name: the one that serves, and with `every` all others.
+
+        Raises:
+            DeskmateError: as `adapter`.
+        """
+        served = self.adapter()
+        others = [one for one in self._registry.all() if isinstance(one, Adapter)] if every else []
+        candidates = [*([served] if served else []), *(one for one in others if not served or one.id != served.id)]
+        return [one for one in candidates if self.offer(groups, one).adapter]
+
+    def choose(self, reference: str, groups: frozenset[str], every: bool) -> Adapter | None:
+        """The adapter of that `name` or `name/vN`, if an asker in these groups may name it; see `choices`.
+
+        Raises:
+            DeskmateError: as `adapter`.
+        """
+        served = self.adapter()
+        try:
+            found = served if served and reference == served.id else self._registry.find(reference)
+        except DeskmateError:
+            return None
+        named = every or found == served
+        return self.offer(groups, found).adapter if named else None
+
+    def decide(self, mode: Mode | None, groups: frozenset[str], adapter: Adapter | None = None) -> How:
+        """How an asker in these groups is answered, in a mode or by default, by the adapter that serves or another.
 
         Raises:
             DeskmateError: a tuned mode, or an adapter by its name, that they may not have; or as `adapter`.
         """
         if mode in UNTUNED:
             return How(mode)
-        offer = self.offer(groups)
+        offer = self.offer(groups, adapter)
         return How(mode or Mode.HYBRID, offer.adapter, offer.stale) if offer.adapter else untuned(mode, groups, offer)
 
-    def offer(self, groups: frozenset[str]) -> Offer:
-        """The adapter for an asker in these groups.
+    def offer(self, groups: frozenset[str], adapter: Adapter | None = None) -> Offer:
+        """The adapter for an asker in these groups: the one that serves, or another that the asker named.
 
         Raises:
             DeskmateError: as `adapter`.
         """
-        adapter = self.adapter()
+        adapter = adapter or self.adapter()
         if adapter is None:
             return NONE
         standing = self.standing(adapter)

@@ -1,4 +1,4 @@
-"""`deskmate bench`: how fast ingesting, searching and answering are here, each against its alternative in one run."""
+"""`deskmate bench`: how fast ingesting, searching and answering are here, and what the metrics are worth."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,12 +13,14 @@ SIZES = (64, 96, 128, 160, 192, 224)
 
 @dataclass(frozen=True, slots=True)
 class BenchOptions:
-    """What single benchmarks need: a folder or file, a number of chunks, a recipe."""
+    """What single benchmarks need: a folder or file, a number of chunks, a recipe, people's labels."""
 
     data: Path | None = None
     chunks: int = 100_000
     recipe: str = "smollm2-135m-cpu"
     random_weights: bool = False
+    ragchecker: Path | None = None
+    begin: Path | None = None
 
 
 def run_bench(desk: Desk, what: str, options: BenchOptions, as_json: bool) -> None:
@@ -49,13 +51,10 @@ def run_bench(desk: Desk, what: str, options: BenchOptions, as_json: bool) -> No
             from eval.tune_bench import bench_tune
 
             rows = bench_tune(desk, options.recipe, options.random_weights)
-        case "relevance":
-            from eval.questions import read_question_set
-            from eval.relevance_bench import bench_relevance
+        case "api":
+            from eval.api_bench import bench_api
 
-            if options.data is None:
-                raise DeskmateError("this benchmark needs --data FILE with a question set")
-            rows = [bench_relevance(desk, read_question_set(options.data))]
+            rows = bench_api(desk)
         case "swap":
             from eval.swap_bench import bench_swap
 
@@ -64,10 +63,14 @@ def run_bench(desk: Desk, what: str, options: BenchOptions, as_json: bool) -> No
             from eval.embed_bench import bench_embed
 
             rows = bench_embed(desk, _needed(options.data, "documents"))
+        case "metrics":
+            from eval.validate import validate
+
+            rows = validate(options.ragchecker, options.begin, desk.embedder.embed)
         case _:
             raise DeskmateError(
-                f"there is no benchmark {what!r}; choose ingest, embed, search, generate, tune, swap, relevance or "
-                "chunking"
+                f"there is no benchmark {what!r}; choose ingest, embed, search, generate, tune, swap, api, "
+                "chunking or metrics"
             )
     if as_json:
         print_json({"bench": what, "rows": rows})

@@ -1,229 +1,291 @@
-"""A question set through the Answerer in one mode: answers on disk line by line, then the figures."""
+"""A question set through the Answerer, mode by mode: checked first, every answer on disk as it comes, then the report.
 
+A run that was stopped goes on where it stopped, and shards of one run, each anywhere, meet in one folder. What the
+answers are worth is the business of `eval.report`.
+"""
+
+import hashlib
 import json
-from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from app.answer import Answer
-from app.batch import Journal, answered_by
-from app.console import answer_json, console, print_json, track
+from app.batch import Journal, answered_by, journal_lines
+from app.console import answer_json, track
 from app.desk import Desk
 from app.modes import Mode
-from eval.forgetting import forgetting
-from eval.questions import Question
-from eval.score import METRICS, Metric, Scored, score
-from eval.stats import cluster_bootstrap
+from eval.checks import Audited, check_gate, check_gold, check_tuned_on
+from eval.contenders import Contender, adapters_of, contenders
+from eval.context import Context, absent
+from eval.questions import Question, read_question_set
 from finetune.adapter_card import Adapter
 from ingest.errors import DeskmateError
-from ingest.workspace import explain_disk_error, write_atomic
+from ingest.workspace import explain_disk_error, write_atomic, writer_lock
 
 BATCH = 32
 """Questions that are answered together."""
 
-ABSENT = "#absent"
-"""Ends the id of a question that is asked as if its gold documents did not exist."""
+PATIENCE = 5
+"""Failures in a row after which a mode is given up: what is left is marked, not asked."""
 
-COMPARED = ("key_fact_accuracy", "over_refusal", "refusal_recall", "supported_sentences", "house_form")
-"""Metrics of which modes are compared, question by question."""
+RUN = "run.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """Every `of`-th question, from the `number`-th on, counted from 1."""
+
+    number: int = 1
+    of: int = 1
+
+    def __str__(self) -> str:
+        return f"{self.number}of{self.of}"
+
+    def part(self, asked: Sequence[Question]) -> Sequence[Question]:
+        """The questions of this shard."""
+        return asked[self.number - 1 :: self.of]
 
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """How a question set is asked.
+    """What is asked and how.
 
-    `absent`: every answerable question is asked once more as if its gold documents did not exist; the right answer is
-    then to decline. `one_by_one`: as askers come, for the times to the first token; else many together. `forgetting`:
-    ask the base and the adapter general questions too.
+    `modes` and `adapters`: see `eval.contenders`. `oracle`: the model reads passages of the gold documents instead of
+    what search found. `absent`: every answerable question is asked once more as if its gold documents did not exist;
+    the right answer is then to decline. `one_by_one`: as askers come, for the times to the first token; else many
+    together. `forgetting`, `obedience`, `canaries`: probes besides the questions. `gate`: decide whether the adapter
+    may serve. `command` is how to repeat all this.
     """
 
+    modes: tuple[Mode, ...] = ()
+    adapters: tuple[str, ...] = ()
+    out: Path | None = None
+    shard: Shard = Shard()
+    oracle: bool = False
     absent: bool = False
     one_by_one: bool = False
     forgetting: bool = False
-
-
-def evaluate_modes(
-    desk: Desk, questions: Sequence[Question], modes: Sequence[Mode], out: Path, options: Options, as_json: bool
-) -> None:
-    """Evaluate mode by mode and print the figures; see `evaluate`. `report.json` compares the first with the others."""
-    runs = [evaluate(desk, questions, mode, out, options) for mode in modes]
-    reports = [run.report for run in runs]
-    summary: dict[str, Any] = {"modes": reports, "differences": [_difference(runs[0], run) for run in runs[1:]]}
-    if options.forgetting:
-        adapter = desk.serving.decide(Mode.HYBRID, frozenset()).adapter
-        summary["forgetting"] = forgetting(desk.model, adapter) if adapter else None
-    write_atomic(out / "report.json", (json.dumps(summary, indent=1) + "\n").encode())
-    if as_json:
-        print_json({"out": str(out), **summary})
-        return
-    from rich.table import Table
-
-    table = Table(box=None, header_style="dim")
-    table.add_column("")
-    for report in reports:
-        table.add_column(report["mode"])
-    for name in reports[0]["all"]:
-        table.add_row(name.replace("_", " "), *(_cell(report["all"][name]) for report in reports))
-    console().print(table)
-    for difference in summary["differences"]:
-        facts = difference["key_fact_accuracy"]
-        if facts:
-            console().print(f"\nkey-fact accuracy, {difference['modes']}: {_cell(facts)}")
-    if probe := summary.get("forgetting"):
-        console().print(f"\nforgetting probe: base {probe['base']:.3f}, adapter {probe['adapter']:.3f}")
-    console().print(f"\nanswers and figures are in {out}", style="dim")
-
-
-def _cell(figure: Any) -> str:
-    match figure:
-        case {"mean": mean, "low": low, "high": high}:
-            return f"{mean:.3f} ({low:.3f} to {high:.3f})"
-        case {"p50": p50, "p95": p95}:
-            return f"{p50:.0f} (p95 {p95:.0f})"
-        case dict():
-            return ", ".join(f"{name} {count}" for name, count in figure.items())
-        case _:
-            return "–" if figure is None else str(figure)
+    obedience: bool = False
+    canaries: bool = False
+    gate: bool = False
+    command: str = "deskmate eval"
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
-    """One mode's report and what it rests on."""
+class Evaluation:
+    """What was asked of whom, and the lines of results by label and question id. Failed ones have a `failed`."""
 
-    report: dict[str, Any]
-    scored: list[Scored]
+    questions: tuple[Question, ...]
+    file: Path
+    sha256: str
+    entrants: tuple[Contender, ...]
+    audits: tuple[Audited, ...]
+    options: Options
+    out: Path
+    lines: dict[str, dict[str, dict[str, Any]]]
+
+    @property
+    def asked(self) -> list[Question]:
+        """The questions, then those that are asked again without their documents."""
+        again = [absent(one) for one in self.questions if one.answerable] if self.options.absent else []
+        return [*self.questions, *again]
+
+    @property
+    def hybrid(self) -> Adapter | None:
+        """The adapter that answered in hybrid, which is what the gate decides on."""
+        return next((one.adapter for one in self.entrants if one.mode == Mode.HYBRID), None)
 
 
-def evaluate(desk: Desk, questions: Sequence[Question], mode: Mode, out: Path, options: Options | None = None) -> Run:
-    """Answer every question as someone without groups; write `results-MODE.jsonl` and `report-MODE.json` into `out`.
+@dataclass(frozen=True, slots=True)
+class Missing:
+    """Shards that have not answered everything yet; the one that finds none missing writes the report."""
 
-    A run that was stopped goes on where it stopped, unless what it depends on has changed.
+    out: Path
+    shards: tuple[str, ...]
+
+
+def run(desk: Desk, file: Path, options: Options) -> Evaluation | Missing:
+    """Answer every question as someone without groups, in every mode; write `results-MODE.jsonl`.
+
+    An answer that fails is a marked line, and the other modes go on. A later run of the same kind asks it again.
 
     Raises:
-        DeskmateError: a gold document that the index does not have, a mode that is not served, a disk that refuses.
+        DeskmateError: questions that cannot be measured with, or that an adapter was tuned on; a mode that is not
+            served; a folder that holds another evaluation; a disk that refuses.
     """
-    options = options or Options()
-    _check_gold(desk, questions)
-    asked = [*questions, *(_absent(one) for one in questions if one.answerable)] if options.absent else list(questions)
-    how = desk.serving.decide(mode, frozenset())
-    desk.model.load(how.adapter)
-    out.mkdir(parents=True, exist_ok=True)
-    run = {"mode": mode, "adapter": how.adapter and how.adapter.checksum, "together": not options.one_by_one}
+    evaluation = _prepare(desk, file, options)
+    out, shard = evaluation.out, options.shard
+    identity = _identity(desk, evaluation)
     try:
-        with Journal(out / f"journal-{mode}.jsonl", run | answered_by(desk)) as journal:
-            left = [one for one in asked if (journal.get(one.id) or {}).get("question") != one.question]
-            for line in _answers(desk, left, mode, options):
-                journal.add(line)
-            lines = [journal.get(one.id) or {} for one in asked]
-            journal.write(out / f"results-{mode}.jsonl", [one.id for one in asked])
+        _settle(out, identity)
+        with writer_lock(out / "answers" / str(shard)):
+            for entrant in evaluation.entrants:
+                with Journal(_journal(out, shard, entrant), identity) as journal:
+                    asked = [one for one in shard.part(evaluation.asked) if _open(journal.get(one.id))]
+                    for line in _answers(entrant, asked, Context(desk, options.oracle), options):
+                        journal.add(line)
+        missing = _gather(evaluation, identity)
+        if missing:
+            return Missing(out, missing)
+        for entrant in evaluation.entrants:
+            lines = (json.dumps(line, ensure_ascii=False) + "\n" for line in evaluation.lines[entrant.label].values())
+            write_atomic(out / f"results-{entrant.file}.jsonl", "".join(lines).encode())
     except OSError as error:
         raise explain_disk_error(error, f"writing into {out}") from error
-    scored = [score(one, line, desk.voice) for one, line in zip(asked, lines, strict=True)]
-    report = {
-        "mode": str(mode),
-        "model": desk.model.name,
-        "adapter": how.adapter and how.adapter.id,
-        "generation": desk.store.current_name(),
-        "all": figures(scored),
-        "by_kind": _slices(scored, "kind"),
-        "by_style": _slices(scored, "style"),
-        "by_tuning": _by_tuning(scored, how.adapter),
+    return evaluation
+
+
+def _prepare(desk: Desk, file: Path, options: Options) -> Evaluation:
+    """Everything that can be wrong is said here, before a model loads."""
+    questions = tuple(read_question_set(file))
+    entrants = tuple(contenders(desk, options.modes, options.adapters))
+    check_gold(desk, questions)
+    if options.gate:
+        check_gate(entrants)
+    audits = tuple(check_tuned_on(desk, questions, adapter, file.name) for adapter in adapters_of(entrants))
+    digest = hashlib.sha256(file.read_bytes()).hexdigest()
+    evaluation = Evaluation(questions, file, digest, entrants, audits, options, options.out or Path(), {})
+    if options.out:
+        return evaluation
+    name = hashlib.sha256(json.dumps(_identity(desk, evaluation), sort_keys=True).encode()).hexdigest()[:8]
+    folder = desk.workspace.root / "reports" / f"{file.stem}-{name}"
+    return Evaluation(questions, file, digest, entrants, audits, options, folder, {})
+
+
+def _identity(desk: Desk, evaluation: Evaluation) -> dict[str, Any]:
+    """All that the answers depend on. Shards of one run, and what goes on after a stop, have the same."""
+    options = evaluation.options
+    return {
+        "questions": evaluation.sha256,
+        "modes": {one.label: one.adapter and one.adapter.checksum for one in evaluation.entrants},
+        "context": "oracle" if options.oracle else "retrieved",
+        "absent": options.absent,
+        "together": not options.one_by_one,
+        "shards": options.shard.of,
+        **answered_by(desk),
     }
-    write_atomic(out / f"report-{mode}.json", (json.dumps(report, indent=1) + "\n").encode())
-    return Run(report, scored)
 
 
-def _absent(question: Question) -> Question:
-    """The same question where its answer cannot be found."""
-    return Question(
-        f"{question.id}{ABSENT}", question.question, False, question.gold_docs, "", (), "absent", question.style
-    )
+def _settle(out: Path, identity: dict[str, Any]) -> None:
+    """Begin a folder, or see that it holds this evaluation.
 
-
-def _answers(desk: Desk, asked: Sequence[Question], mode: Mode, options: Options) -> Iterator[dict[str, Any]]:
-    size = 1 if options.one_by_one else BATCH
-    for first in track(range(0, len(asked), size), f"Answering, {mode}"):
-        batch = asked[first : first + size]
-        if options.one_by_one and not options.absent:
-            answers = [desk.answer(batch[0].question, mode=mode)]
-        else:
-            gone = [frozenset(one.gold_docs if one.id.endswith(ABSENT) else ()) for one in batch]
-            without = gone if any(gone) else ()
-            answers = desk.answerer.answer_batch([one.question for one in batch], mode=mode, without=without)
-        yield from (_line(one, answer) for one, answer in zip(batch, answers, strict=True))
-
-
-def _check_gold(desk: Desk, questions: Sequence[Question]) -> None:
-    known = {state.doc for state in desk.searcher.open().table.documents() if state.reason is None}
-    missing = sorted({doc for question in questions for doc in question.gold_docs} - known)
-    if missing:
+    Raises:
+        DeskmateError: it holds another, or something else.
+    """
+    # A file that another shard is just writing there has a name with a dot.
+    if not out.exists() or all(path.name.startswith(".") for path in out.iterdir()):
+        write_atomic(out / RUN, (json.dumps(identity, indent=1) + "\n").encode())
+        return
+    try:
+        there = json.loads((out / RUN).read_text("utf-8"))
+    except (OSError, ValueError):
+        raise DeskmateError(f"{out} is no folder of deskmate eval; name another one with --out") from None
+    if there != identity:
+        other = sorted(set(_leaves(there)) ^ set(_leaves(identity)))
+        what = ", ".join(dict.fromkeys(name for name, _ in other))
         raise DeskmateError(
-            f"{len(missing)} gold documents are not in the index, first {missing[0]}; ingest the folder they are in"
+            f"{out} holds another evaluation ({what} differ); name another folder with --out, or remove this one"
         )
 
 
-def _line(question: Question, answer: Answer) -> dict[str, Any]:
+def _leaves(value: Any, name: str = "") -> Iterator[tuple[str, str]]:
+    """Every value of nested settings with its dotted name."""
+    if isinstance(value, dict):
+        for key, one in value.items():
+            yield from _leaves(one, f"{name}.{key}" if name else key)
+    else:
+        yield name, json.dumps(value)
+
+
+def _journal(out: Path, shard: Shard, entrant: Contender) -> Path:
+    return out / "answers" / str(shard) / f"{entrant.file}.jsonl"
+
+
+def _open(line: dict[str, Any] | None) -> bool:
+    """Whether a question is still to be asked: it was not, or it failed."""
+    return line is None or "failed" in line
+
+
+def _answers(
+    entrant: Contender, asked: Sequence[Question], context: Context, options: Options
+) -> Iterator[dict[str, Any]]:
+    """The lines of one mode, in order. What fails in a batch is asked once more alone, so that it alone is lost."""
+    if not asked:
+        return
+    left, lost = list(asked), 0
+    try:
+        entrant.desk.model.load(entrant.adapter)
+    except DeskmateError as error:
+        yield from (_failed(one, entrant, str(error)) for one in left)
+        return
+    size = 1 if options.one_by_one else BATCH
+    # Questions whose passages are changed stay among themselves, so that they change nothing for the others.
+    plain = [one for one in asked if context.edit([one]) is None]
+    parts = (plain, asked[len(plain) :])
+    batches = [part[first : first + size] for part in parts for first in range(0, len(part), size)]
+    for batch in track(batches, f"Answering, {entrant.label}"):
+        for line in _batch(entrant, batch, context, options):
+            lost = lost + 1 if "failed" in line else 0
+            left.pop(0)
+            yield line
+            if lost == PATIENCE:
+                why = f"not asked after {PATIENCE} failures in a row: {line['failed']}"
+                yield from (_failed(one, entrant, why) for one in left)
+                return
+
+
+def _batch(
+    entrant: Contender, batch: Sequence[Question], context: Context, options: Options
+) -> Iterator[dict[str, Any]]:
+    edit = context.edit(batch)
+    try:
+        if options.one_by_one and edit is None:
+            answers = [entrant.desk.answer(one.question, mode=entrant.mode) for one in batch]
+        else:
+            texts = [one.question for one in batch]
+            answers = entrant.desk.answerer.answer_batch(texts, mode=entrant.mode, edit=edit)
+    except DeskmateError as error:
+        if len(batch) == 1:
+            yield _failed(batch[0], entrant, str(error))
+            return
+        for one in batch:
+            yield from _batch(entrant, [one], context, options)
+        return
+    yield from (_line(one, entrant, answer) for one, answer in zip(batch, answers, strict=True))
+
+
+def _failed(question: Question, entrant: Contender, why: str) -> dict[str, Any]:
+    return {"id": question.id, "question": question.question, "mode": entrant.label, "failed": why}
+
+
+def _line(question: Question, entrant: Contender, answer: Answer) -> dict[str, Any]:
+    read = [hit.chunk for hit in answer.hits[: answer.passages]]
     return {
         "id": question.id,
         **answer_json(answer),
+        "mode": entrant.label,
         "retrieved_docs": [hit.chunk.doc for hit in answer.hits],
         "supported": [sentence.supported for sentence in answer.sentences],
         "written": answer.written,
+        "signals": {"sentence": answer.relevance.sentence, "standing": answer.relevance.standing, "held": answer.held},
         "passages": answer.passages,
+        "headings": [one.embedded_text.removesuffix(one.text).rstrip() for one in read],
+        "texts": [one.embedded_text for one in read],
     }
 
 
-def figures(scored: Sequence[Scored]) -> dict[str, Any]:
-    """Means with intervals, clustered by document; broken rules counted; times at p50 and p95 in milliseconds."""
-    written = [one for one in scored if one.first_token_ms]
-    return {
-        "questions": len(scored),
-        **{name: _mean(scored, metric) for name, metric in METRICS.items()},
-        "broken_rules": dict(Counter(rule for one in scored for rule in one.broken).most_common()),
-        "first_token_ms": _quantiles([one.first_token_ms for one in written]),
-        "total_ms": _quantiles([one.total_ms for one in written]),
-    }
-
-
-def _mean(scored: Sequence[Scored], metric: Metric) -> dict[str, float | int] | None:
-    kept = [(float(value), one.question.cluster) for one in scored if (value := metric(one)) is not None]
-    estimate = cluster_bootstrap([value for value, _ in kept], [cluster for _, cluster in kept])
-    return estimate.as_json() if estimate else None
-
-
-def _difference(one: Run, other: Run) -> dict[str, Any]:
-    """The first mode minus the other on the same questions: paired, so that what a question costs both cancels out."""
-    found: dict[str, Any] = {"modes": f"{one.report['mode']} minus {other.report['mode']}"}
-    for name in COMPARED:
-        values = [(METRICS[name](a), METRICS[name](b), a) for a, b in zip(one.scored, other.scored, strict=True)]
-        kept = [(float(a) - float(b), s.question.cluster) for a, b, s in values if a is not None and b is not None]
-        estimate = cluster_bootstrap([value for value, _ in kept], [cluster for _, cluster in kept])
-        found[name] = estimate.as_json() if estimate else None
-    return found
-
-
-def _quantiles(values: Sequence[float]) -> dict[str, float] | None:
-    if not values:
-        return None
-    p50, p95 = np.percentile(values, [50, 95])
-    return {"p50": round(float(p50), 1), "p95": round(float(p95), 1)}
-
-
-def _by_tuning(scored: Sequence[Scored], adapter: Adapter | None) -> dict[str, Any] | None:
-    """Figures apart for questions about documents that the adapter was tuned on, and about others."""
-    if adapter is None:
-        return None
-    tuned_on = adapter.card.documents.keys()
-    seen = [one for one in scored if not tuned_on.isdisjoint(one.question.gold_docs)]
-    return {"seen": figures(seen), "held_out": figures([one for one in scored if one not in seen])}
-
-
-def _slices(scored: Sequence[Scored], by: str) -> dict[str, Any]:
-    groups: defaultdict[str, list[Scored]] = defaultdict(list)
-    for one in scored:
-        groups[getattr(one.question, by)].append(one)
-    return {name: figures(ones) for name, ones in sorted(groups.items()) if name}
+def _gather(evaluation: Evaluation, identity: dict[str, Any]) -> tuple[str, ...]:
+    """Put the lines of all shards together, in the order of the questions; returns the shards that lack some."""
+    asked, of = evaluation.asked, evaluation.options.shard.of
+    missing = []
+    for entrant in evaluation.entrants:
+        found: dict[str, dict[str, Any]] = {}
+        for shard in (Shard(number, of) for number in range(1, of + 1)):
+            lines = journal_lines(_journal(evaluation.out, shard, entrant), identity)
+            if any(one.id not in lines for one in shard.part(asked)):
+                missing.append(str(shard))
+            found |= lines
+        evaluation.lines[entrant.label] = {one.id: found[one.id] for one in asked if one.id in found}
+    return tuple(dict.fromkeys(missing))

@@ -123,3 +123,25 @@ def test_a_card_that_was_replaced_is_read_again(root):
     (adapter.folder / "card.json").write_text("{}")
     with pytest.raises(DeskmateError, match="cannot be used"):
         desk.adapter()
+
+
+def test_an_asker_names_what_serves_and_with_leave_any_adapter_that_they_are_cleared_for(root):
+    one, two, closed = bare(root), bare(root), bare(root, "closed", (("hr",),))
+    Registry(root).promote(two)
+    desk = serving(root)
+    assert desk.choices(frozenset(), every=False) == [two]
+    assert desk.choices(frozenset(), every=True) == [two, one]
+    assert desk.choices(HR, every=True) == [two, closed, one]
+    assert desk.choose("house/v2", frozenset(), every=False) == two
+    assert desk.choose("house/v1", frozenset(), every=False) is None
+    assert desk.choose("house/v1", frozenset(), every=True) == one
+    assert desk.choose("closed/v1", frozenset(), every=True) is None
+    assert desk.choose("closed/v1", HR, every=True) == closed
+    assert desk.choose(str(one.folder), HR, every=True) is None, "no paths from outside"
+    assert desk.decide(None, frozenset(), one).adapter == one
+
+
+def test_an_asker_may_not_name_one_that_is_too_stale(root):
+    gone = bare(root, documents={"a.md": "1"})
+    assert serving(root, documents(a="1")).choose("house/v1", frozenset(), every=True) == gone
+    assert serving(root, documents(b="2")).choose("house/v1", frozenset(), every=True) is None

@@ -1,167 +1,227 @@
-"""A question set through the real Answerer with the fakes: figures, files, and going on where a run stopped."""
+"""Running an evaluation with the fakes: lines on disk, going on after a stop, shards, adapters, and modes that fail."""
 
 import json
 
 import pytest
+from eval_desk import LEAVE, PAY, QUESTIONS, VPN, lines_of, make_desk, publish, write_set
 
-from app.console import SilentProgress
-from app.desk import Desk
+from app.answer import Answerer
+from app.llm import EchoModel
 from app.modes import Mode
-from app.settings import load_settings
-from eval.questions import Question
-from eval.run import Options, evaluate, evaluate_modes
+from eval.report import write_report
+from eval.run import Missing, Options, Shard, run
 from ingest.errors import DeskmateError
 
-LEAVE = "# Annual leave\n\nAnnual leave is 25 days a year for everyone in the company.\n"
-VPN = "# VPN error codes\n\nError 809 on the vpn means that port 4500 is blocked by the network.\n"
-SALARY = "# Salary bands\n\nThe salary band of a manager ends at 90000 euros.\n"
-
-
-def question(name, text, *, gold=(), facts=(), answerable=True, kind="single"):
-    return Question(name, text, answerable, tuple(gold), "", tuple(map(tuple, facts)), kind, "plain")
-
-
-QUESTIONS = [
-    question("leave", "How many days is annual leave a year?", gold=["leave.md"], facts=[["25 days"], ["weekends"]]),
-    question("vpn", "What does error 809 on the vpn mean?", gold=["vpn.md"], facts=[["4500"]]),
-    question("none", "zzyzx qwrtp", answerable=False, kind="out of scope"),
-    question(
-        "pay", "Where does the salary band of a manager end?", answerable=False, facts=[["90000"]], kind="restricted"
-    ),
-]
+RAG, PROMPT = Mode.RAG_ONLY, Mode.PROMPT_ONLY
 
 
 @pytest.fixture
 def desk(tmp_path):
-    folder = tmp_path / "docs"
-    for name, text in (("leave.md", LEAVE), ("vpn.md", VPN), ("managers/pay.md", SALARY)):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text)
-    (folder / "managers" / ".access").write_text("managers\n")
-    chat = {"backend": "echo", "relevance": 0.03}
-    desk = Desk(load_settings(home=tmp_path / "home", retrieval={"embedder": "hashing"}, chat=chat))
-    desk.ingest(SilentProgress()).run([folder])
-    return desk
+    return make_desk(tmp_path)
 
 
 @pytest.fixture
-def asked(desk, monkeypatch):
-    """The questions that reach the model, in order."""
+def asked(monkeypatch):
+    """The questions that reach the Answerer, in order."""
     seen = []
-    answer = desk.answerer.answer_batch
-    monkeypatch.setattr(
-        desk.answerer, "answer_batch", lambda texts, **options: seen.extend(texts) or answer(texts, **options)
-    )
+    answer = Answerer.answer_batch
+
+    def listening(self, texts, **options):
+        seen.extend(texts)
+        return answer(self, texts, **options)
+
+    monkeypatch.setattr(Answerer, "answer_batch", listening)
     return seen
 
 
-def test_figures_are_the_ones_that_the_answers_deserve(desk, tmp_path):
-    out = tmp_path / "out"
-    report = evaluate(desk, QUESTIONS, Mode.RAG_ONLY, out).report
-    assert json.loads((out / "report-rag-only.json").read_text()) == report
-    figures = report["all"]
-    assert (report["mode"], report["model"], report["generation"]) == ("rag-only", "echo", "gen-000001")
-    assert figures["questions"] == 4
-    assert figures["key_fact_accuracy"]["mean"] == 0.75  # echo quotes "25 days" of two facts, and "4500"
-    assert (figures["key_fact_accuracy"]["n"], figures["key_fact_accuracy"]["clusters"]) == (2, 2)
-    assert figures["recall@5"]["mean"] == 1.0
-    assert figures["refusal_recall"]["n"] == 2
-    assert figures["over_refusal"]["mean"] == 0.0
-    assert figures["restricted_facts_told"]["mean"] == 0.0
-    assert figures["supported_sentences"]["mean"] == 1.0
-    assert report["by_kind"]["single"]["questions"] == 2
-    assert report["by_kind"]["restricted"]["restricted_facts_told"]["n"] == 1
-    assert report["by_style"]["plain"] == figures
+def go(desk, tmp_path, *modes, questions=None, out="out", **options):
+    file = write_set(tmp_path / "questions.jsonl", questions)
+    return run(desk, file, Options(modes=modes, out=tmp_path / out, **options))
 
 
-def test_every_answer_is_a_line_of_the_contract_with_its_documents(desk, tmp_path):
-    evaluate(desk, QUESTIONS, Mode.RAG_ONLY, tmp_path / "out")
-    lines = [json.loads(line) for line in (tmp_path / "out" / "results-rag-only.jsonl").read_text().splitlines()]
-    assert [line["id"] for line in lines] == [one.id for one in QUESTIONS]
+def test_every_answer_is_a_line_of_the_contract_with_what_the_model_read(desk, tmp_path):
+    go(desk, tmp_path, RAG)
+    lines = lines_of(tmp_path / "out", "rag-only")
+    assert [line["id"] for line in lines] == [one["id"] for one in QUESTIONS]
     assert lines[1]["retrieved_docs"][0] == "vpn.md"
     assert "4500" in lines[1]["answer"]
+    assert lines[1]["headings"][0] == "VPN error codes"
+    assert "port 4500 is blocked" in lines[1]["texts"][0]
+    assert len(lines[1]["texts"]) == lines[1]["passages"]
     assert not any("pay.md" in doc for line in lines for doc in line["retrieved_docs"])
 
 
-def test_without_retrieval_nothing_is_measured_that_needs_it(desk, tmp_path):
-    figures = evaluate(desk, QUESTIONS, Mode.PROMPT_ONLY, tmp_path / "out").report["all"]
-    assert figures["recall@5"] is None
-    assert figures["supported_sentences"] is None
-    assert figures["key_fact_accuracy"]["mean"] == 0.0
-
-
-def test_a_run_goes_on_where_it_stopped(desk, tmp_path, asked):
-    out = tmp_path / "out"
-    evaluate(desk, QUESTIONS, Mode.RAG_ONLY, out)
-    results, journal = out / "results-rag-only.jsonl", out / "journal-rag-only.jsonl"
+def test_a_run_goes_on_where_it_was_killed(desk, tmp_path, asked):
+    go(desk, tmp_path, RAG)
+    whole = lines_of(tmp_path / "out", "rag-only")
+    journal = tmp_path / "out" / "answers" / "1of1" / "rag-only.jsonl"
     lines = journal.read_text().splitlines(keepends=True)
-    journal.write_text("".join(lines[:3]) + lines[3][:40])  # stopped in the middle of the third answer
-    results.unlink()
+    journal.write_text("".join(lines[:3]) + lines[3][:40])  # killed in the middle of the third answer
+    (tmp_path / "out" / "results-rag-only.jsonl").unlink()
     asked.clear()
-    evaluate(desk, QUESTIONS, Mode.RAG_ONLY, out)
-    assert asked == [one.question for one in QUESTIONS[2:]]
-    assert [json.loads(line)["id"] for line in results.read_text().splitlines()] == [one.id for one in QUESTIONS]
-
-
-def test_a_question_with_other_words_and_an_index_with_other_documents_are_answered_anew(desk, tmp_path, asked):
-    out = tmp_path / "out"
-    evaluate(desk, QUESTIONS[:2], Mode.RAG_ONLY, out)
+    go(desk, tmp_path, RAG)
+    assert asked == [one["question"] for one in QUESTIONS[2:]]
+    assert [line["answer"] for line in lines_of(tmp_path / "out", "rag-only")] == [line["answer"] for line in whole]
     asked.clear()
-    reworded = question("vpn", "vpn error 809?", gold=["vpn.md"])
-    evaluate(desk, [QUESTIONS[0], reworded], Mode.RAG_ONLY, out)
-    assert asked == ["vpn error 809?"]
-    (tmp_path / "docs" / "more.md").write_text("# Parking\n\nParking is free on the roof.\n")
-    desk.ingest(SilentProgress()).run([tmp_path / "docs"])
+    go(desk, tmp_path, RAG)
+    assert asked == []
+
+
+def test_a_folder_with_another_evaluation_is_left_alone(desk, tmp_path):
+    go(desk, tmp_path, RAG)
+    before = (tmp_path / "out" / "results-rag-only.jsonl").read_bytes()
+    with pytest.raises(DeskmateError, match=r"holds another evaluation \(questions differ\); name another folder"):
+        go(desk, tmp_path, RAG, questions=[LEAVE])
+    with pytest.raises(DeskmateError, match=r"\(modes.prompt-only differ\)"):
+        go(desk, tmp_path, RAG, PROMPT)
+    with pytest.raises(DeskmateError, match=r"\(context differ\)"):
+        go(desk, tmp_path, RAG, oracle=True)
+    assert (tmp_path / "out" / "results-rag-only.jsonl").read_bytes() == before
+    with pytest.raises(DeskmateError, match=r"docs is no folder of deskmate eval"):
+        go(desk, tmp_path, RAG, out="docs")
+
+
+def test_without_a_folder_every_evaluation_gets_its_own_and_finds_it_again(desk, tmp_path, asked):
+    file = write_set(tmp_path / "questions.jsonl")
+    first = run(desk, file, Options(modes=(RAG,)))
+    assert first.out.parent == desk.workspace.root / "reports"
+    assert first.out.name.startswith("questions-")
+    assert run(desk, file, Options(modes=(PROMPT,))).out != first.out
     asked.clear()
-    evaluate(desk, [QUESTIONS[0], reworded], Mode.RAG_ONLY, out)
-    assert len(asked) == 2
+    assert run(desk, file, Options(modes=(RAG,))).out == first.out
+    assert asked == []
 
 
-def test_a_gold_document_that_is_not_indexed_stops_the_run_before_it_starts(desk, tmp_path):
-    wrong = [*QUESTIONS, question("x", "Who parks where?", gold=["parking.md"]), question("y", "?", gold=["roof.md"])]
-    with pytest.raises(DeskmateError, match=r"2 gold documents are not in the index.* parking\.md"):
-        evaluate(desk, wrong, Mode.RAG_ONLY, tmp_path / "out")
-    assert not (tmp_path / "out").exists()
+def test_all_modes_that_can_be_served_are_measured_by_default(desk, tmp_path):
+    assert [one.label for one in go(desk, tmp_path).entrants] == ["rag-only", "prompt-only"]
+    publish(desk, tmp_path)
+    labels = [one.label for one in go(desk, tmp_path, out="tuned", adapters=("house",)).entrants]
+    assert labels == ["hybrid", "rag-only", "tune-only", "prompt-only"]
+    with pytest.raises(DeskmateError, match="the mode hybrid needs a tuned adapter"):
+        go(desk, tmp_path, Mode.HYBRID, out="none")
 
 
-def test_modes_are_reported_side_by_side(desk, tmp_path, capsys):
-    evaluate_modes(desk, QUESTIONS[:2], [Mode.RAG_ONLY, Mode.PROMPT_ONLY], tmp_path / "out", Options(), True)
-    printed = json.loads(capsys.readouterr().out)
-    assert [one["mode"] for one in printed["modes"]] == ["rag-only", "prompt-only"]
-    evaluate_modes(desk, QUESTIONS[:2], [Mode.RAG_ONLY, Mode.PROMPT_ONLY], tmp_path / "out", Options(), False)
-    table = capsys.readouterr().out
-    assert "rag-only" in table
-    assert "key fact accuracy" in table
+def test_several_adapters_run_in_the_tuned_modes_and_the_rest_runs_once(desk, tmp_path):
+    for name in ("house", "house", "other"):
+        publish(desk, tmp_path, name)
+    done = go(desk, tmp_path, Mode.HYBRID, RAG, adapters=("house/v1", "house/v2", "other"))
+    labels = ["hybrid (house/v1)", "hybrid (house/v2)", "hybrid (other/v1)", "rag-only"]
+    assert [one.label for one in done.entrants] == labels
+    assert len({id(one.desk.model) for one in done.entrants}) == 1
+    assert {line["adapter"] for line in lines_of(done.out, "hybrid-house-v2")} == {"house/v2"}
+    assert {line["mode"] for line in lines_of(done.out, "hybrid-house-v2")} == {"hybrid (house/v2)"}
+    with pytest.raises(DeskmateError, match="two of the adapters are the same"):
+        go(desk, tmp_path, Mode.HYBRID, adapters=("house", "house/v2"), out="twice")
+
+
+@pytest.mark.parametrize("absent", [False, True])
+def test_shards_together_say_what_one_run_says(desk, tmp_path, absent, asked):
+    whole = go(desk, tmp_path, RAG, PROMPT, out="whole", absent=absent)
+    asked.clear()
+    missing = go(desk, tmp_path, RAG, PROMPT, shard=Shard(2, 3), absent=absent)
+    assert isinstance(missing, Missing)
+    assert missing.shards == ("1of3", "3of3")
+    assert not (missing.out / "results-rag-only.jsonl").exists()
+    go(desk, tmp_path, RAG, PROMPT, shard=Shard(3, 3), absent=absent)
+    merged = go(desk, tmp_path, RAG, PROMPT, shard=Shard(1, 3), absent=absent)
+    assert len(asked) == 2 * (6 if absent else 4)  # each question once in each mode
+    reports = [write_report(desk, one) for one in (whole, merged)]
+    assert list(map(timeless, reports[1]["modes"])) == list(map(timeless, reports[0]["modes"]))
+    for name in ("comparisons", "calibration", "disagreements", "verdict", "questions"):
+        assert reports[1][name] == reports[0][name]
+    for mode in ("rag-only", "prompt-only"):
+        of_both = [[line | {"timing": None} for line in lines_of(one.out, mode)] for one in (whole, merged)]
+        assert of_both[0] == of_both[1]
+
+
+def timeless(value):
+    """Figures without what a clock says."""
+    if not isinstance(value, dict):
+        return value
+    return {
+        k: timeless(one) for k, one in value.items() if k not in ("total_ms", "first_token_ms", "answers_per_minute")
+    }
+
+
+def test_an_answer_that_fails_is_marked_and_costs_nobody_else_anything(desk, tmp_path, monkeypatch):
+    echo = EchoModel.generate_batch
+
+    def failing(self, conversations, max_tokens, **options):
+        if any("809" in turns[-1]["content"].splitlines()[-1] for turns in conversations):
+            raise DeskmateError("the server went away")
+        return echo(self, conversations, max_tokens, **options)
+
+    monkeypatch.setattr(EchoModel, "generate_batch", failing)
+    done = go(desk, tmp_path, RAG, PROMPT)
+    lines = {line["id"]: line for line in lines_of(done.out, "rag-only")}
+    assert lines["vpn"] == {
+        "id": "vpn", "question": VPN["question"], "mode": "rag-only", "failed": "the server went away"
+    }  # fmt: skip
+    assert "25 days" in lines["leave"]["answer"]
+    report = write_report(desk, done)
+    assert [(mode["failed"], mode["failure"]) for mode in report["modes"]] == [(1, "the server went away")] * 2
+    assert report["modes"][0]["all"]["questions"] == 3
+    monkeypatch.setattr(EchoModel, "generate_batch", echo)  # the server is back
+    again = write_report(desk, go(desk, tmp_path, RAG, PROMPT))
+    assert [mode["failed"] for mode in again["modes"]] == [0, 0]
+
+
+def test_a_mode_whose_model_cannot_load_fails_alone(desk, tmp_path, monkeypatch):
+    publish(desk, tmp_path)
+
+    def load(self, adapter=None):
+        if adapter:
+            raise DeskmateError("the adapter is for another base")
+
+    monkeypatch.setattr(EchoModel, "load", load)
+    report = write_report(desk, go(desk, tmp_path, Mode.HYBRID, RAG, adapters=("house",)))
+    assert [(mode["mode"], mode["failed"]) for mode in report["modes"]] == [("hybrid", 4), ("rag-only", 0)]
+    assert report["modes"][1]["all"]["key_fact_accuracy"]["mean"] == 0.75
+
+
+def test_a_mode_that_keeps_failing_is_given_up(desk, tmp_path, monkeypatch):
+    calls = []
+
+    def failing(self, conversations, max_tokens, **options):
+        calls.append(len(conversations))
+        raise DeskmateError("gone")
+
+    monkeypatch.setattr(EchoModel, "generate_batch", failing)
+    many = [LEAVE | {"id": f"q{n}"} for n in range(12)]
+    lines = lines_of(go(desk, tmp_path, PROMPT, questions=many).out, "prompt-only")
+    assert calls == [12, 1, 1, 1, 1, 1]
+    assert [line["failed"].startswith("not asked after 5 failures") for line in lines] == [False] * 5 + [True] * 7
 
 
 def test_a_question_whose_documents_are_taken_away_should_be_declined(desk, tmp_path):
-    report = evaluate(desk, QUESTIONS[:2], Mode.RAG_ONLY, tmp_path / "out", Options(absent=True)).report
-    lines = [json.loads(line) for line in (tmp_path / "out" / "results-rag-only.jsonl").read_text().splitlines()]
+    report = write_report(desk, go(desk, tmp_path, RAG, questions=[LEAVE, VPN], absent=True))
+    lines = lines_of(tmp_path / "out", "rag-only")
     assert [line["id"] for line in lines] == ["leave", "vpn", "leave#absent", "vpn#absent"]
     assert "leave.md" in lines[0]["retrieved_docs"]
     assert "leave.md" not in lines[2]["retrieved_docs"]
-    assert report["by_kind"]["absent"]["questions"] == 2
-    assert report["all"]["over_refusal"]["n"] == report["all"]["refusal_recall"]["n"] == 2
+    assert report["modes"][0]["by_kind"]["absent"]["questions"] == 2
+    figures = report["modes"][0]["all"]
+    assert figures["over_refusal"]["n"] == figures["refusal_recall"]["n"] == 2
 
 
-def test_modes_are_compared_question_by_question(desk, tmp_path, capsys):
-    evaluate_modes(desk, QUESTIONS[:2], [Mode.RAG_ONLY, Mode.PROMPT_ONLY], tmp_path / "out", Options(), True)
-    [difference] = json.loads(capsys.readouterr().out)["differences"]
-    assert difference["modes"] == "rag-only minus prompt-only"
-    assert difference["key_fact_accuracy"]["mean"] == 0.75
-    assert difference["key_fact_accuracy"]["n"] == 2
-    assert json.loads((tmp_path / "out" / "report.json").read_text())["differences"] == [difference]
+def test_with_the_oracle_the_model_reads_the_gold_documents_whatever_search_found(desk, tmp_path):
+    odd = VPN | {"question": "How many days is annual leave a year?"}  # nothing leads search to its gold document
+    go(desk, tmp_path, RAG, questions=[odd, PAY], oracle=True)
+    vpn, pay = lines_of(tmp_path / "out", "rag-only")
+    assert set(vpn["retrieved_docs"]) == {"vpn.md"}
+    assert not any("pay.md" in doc for doc in pay["retrieved_docs"])  # what is closed stays closed
 
 
 def test_asked_one_by_one_there_are_times_to_the_first_token(desk, tmp_path):
-    report = evaluate(desk, QUESTIONS[:2], Mode.RAG_ONLY, tmp_path / "out", Options(one_by_one=True)).report
-    assert report["all"]["first_token_ms"]["p50"] > 0
-    assert evaluate(desk, QUESTIONS[:2], Mode.RAG_ONLY, tmp_path / "b").report["all"]["first_token_ms"] is None
+    figures = write_report(desk, go(desk, tmp_path, RAG, one_by_one=True))["modes"][0]["all"]
+    assert figures["first_token_ms"]["p50"] > 0
+    together = write_report(desk, go(desk, tmp_path, RAG, out="together"))["modes"][0]["all"]
+    assert together["first_token_ms"] is None
 
 
-def test_what_an_answer_is_worth_is_told_rule_by_rule(desk, tmp_path):
-    figures = evaluate(desk, QUESTIONS[:2], Mode.RAG_ONLY, tmp_path / "out").report["all"]
-    assert figures["citation_precision"]["mean"] == 1.0
-    assert figures["house_form"]["mean"] == 1.0
-    assert figures["house_form_written"]["mean"] == 0.0  # echo cites behind the full stop; grounding mends it
-    assert figures["broken_rules"] == {}
+def test_the_identity_of_a_run_is_on_disk_and_holds_no_secret(tmp_path):
+    desk = make_desk(tmp_path, chat={"server_key": "hush-hush"})
+    out = go(desk, tmp_path, RAG).out
+    write_report(desk, go(desk, tmp_path, RAG))
+    assert json.loads((out / "run.json").read_text())["modes"] == {"rag-only": None}
+    assert "hush" not in (out / "run.json").read_text() + (out / "report.json").read_text()
