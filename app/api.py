@@ -19,6 +19,9 @@ from starlette.staticfiles import StaticFiles
 from app.conversation import Desk, Limits
 from app.frame import modes_json, page_html
 from app.harden import Guard
+from app.openai_api import Api
+from app.rating_routes import mount_ratings
+from app.report_pages import mount_reports
 from ingest.errors import DeskmateError
 
 if TYPE_CHECKING:
@@ -26,11 +29,20 @@ if TYPE_CHECKING:
 
 STATIC = Path(__file__).parent / "static"
 
+KEEP_S = 75
+"""Seconds that an idle connection stays open."""
+
 
 def create_app(
-    desk: Desk, *, title: str, examples: Sequence[str], groups: frozenset[str], limits: Limits | None = None
+    desk: Desk,
+    *,
+    title: str,
+    examples: Sequence[str],
+    groups: frozenset[str],
+    limits: Limits | None = None,
+    reports: Path | None = None,
 ) -> FastAPI:
-    """The application for one desk: the chat at `/`, `/healthz`.
+    """The application for one desk: the chat at `/`, `/healthz`, people's ratings at `/rate`, `/reports`.
 
     Args:
         desk: what answers.
@@ -38,6 +50,7 @@ def create_app(
         examples: questions that the empty page offers.
         groups: what the askers may read besides what is for everyone.
         limits: how many answers are computed at the same time, and how many questions may wait.
+        reports: the folder of the evaluations that people may read, and whose answers they may rate; none by default.
     """
     os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
     # Gradio keeps a cache of files that were shown. Ours is private, and no path of it can be asked for.
@@ -58,9 +71,12 @@ def create_app(
         return FileResponse(STATIC / "favicon.svg", media_type="image/svg+xml")
 
     app.mount("/desk", StaticFiles(directory=STATIC))
+    if reports is not None:
+        mount_ratings(app, reports, title)
+        mount_reports(app, reports, title)
     gr.mount_gradio_app(
         app,
-        build_chat(desk, title=title, examples=examples, groups=groups, limits=limits),
+        build_chat(desk, title=title, examples=examples, groups=groups, limits=limits, reports=reports is not None),
         path="/",
         show_error=False,
         footer_links=[],
@@ -132,7 +148,10 @@ def serve(app: FastAPI, host: str, port: int, claimed: socket.socket | None = No
 
     listening = claimed or claim_port(host, port)
     # Open pages hold a connection each: without a limit, Ctrl-C would wait for every one of them.
-    config = uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2, server_header=False)
+    # Clients keep connections for reuse: one that the server closes first can lose a request that is on its way.
+    config = uvicorn.Config(
+        app, log_level="warning", timeout_graceful_shutdown=2, timeout_keep_alive=KEEP_S, server_header=False
+    )
     logging.getLogger("uvicorn.error").addFilter(_is_news)
     uvicorn.Server(config).run(sockets=[listening])
 
@@ -157,7 +176,15 @@ def serve_desk(desk: "WholeDesk") -> None:
         print(f"{known.documents:,} documents; loading {known.model} {tuned} …", flush=True)
         desk.model.load(offer.adapter)
         desk.embedder.embed(["warm"])
-        app = create_app(desk, title=chat.title, examples=chat.examples, groups=frozenset())
+        api = Api(desk)
+        app = create_app(
+            api.counted(),
+            title=chat.title,
+            examples=chat.examples,
+            groups=frozenset(),
+            reports=desk.workspace.root / "reports",
+        )
+        api.mount(app)
         shown = f"[{chat.host}]" if ":" in chat.host else chat.host
         print(f"{chat.title}: http://{shown}:{chat.port}   (Ctrl-C stops it)", flush=True)
         serve(app, chat.host, chat.port, port)

@@ -9,6 +9,9 @@ from typing import Annotated, Any, Literal
 import typer
 
 from app.cli_adapters import adapters
+from app.cli_calibrate import calibrate
+from app.cli_eval import evaluate
+from app.cli_keys import keys
 from app.cli_tune import tune
 
 app = typer.Typer(
@@ -20,7 +23,10 @@ app = typer.Typer(
 )
 
 app.add_typer(adapters, name="adapters")
+app.add_typer(keys, name="keys")
 app.command()(tune)
+app.command("eval")(evaluate)
+app.command()(calibrate)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
 Groups = Annotated[str, typer.Option(help="The asker's groups, separated by commas; everyone is in `everyone`.")]
@@ -111,7 +117,10 @@ def ask(
             typer.echo(event.text, nl=False)
             written = True
         if isinstance(event, Finished):
+            withdrawn = event.answer.refused or event.answer.quoted  # after it had been written
             typer.echo("" if written else event.answer.answer)
+            if written and withdrawn:
+                typer.echo(f"\n{event.answer.answer}")
             print_sources(event.answer)
 
 
@@ -173,29 +182,6 @@ def synth(
         print_synth(made)
 
 
-@app.command("eval")
-def evaluate(
-    questions: Annotated[Path, typer.Option(help="A question set, one JSON object a line.")],
-    modes: Annotated[str, typer.Option(help="Modes to measure, separated by commas.")] = "rag-only",
-    adapter: Annotated[str | None, typer.Option(help="An adapter for the tuned modes, promoted or not.")] = None,
-    out: Annotated[Path | None, typer.Option(help="Folder for answers and figures.")] = None,
-    absent: Annotated[
-        bool, typer.Option(help="Ask answerable questions once more as if their documents did not exist.")
-    ] = False,
-    one_by_one: Annotated[bool, typer.Option(help="Ask as people come, for times; together is faster.")] = False,
-    forgetting: Annotated[bool, typer.Option(help="Ask base and adapter general questions too.")] = False,
-    as_json: Json = False,
-) -> None:
-    """Answer a question set and measure the answers."""
-    from eval.questions import read_question_set
-    from eval.run import Options, evaluate_modes
-
-    chosen = [_mode(mode.strip()) for mode in modes.split(",")]
-    desk = _desk(adapter)
-    folder = out or desk.workspace.root / "reports" / questions.stem
-    evaluate_modes(desk, read_question_set(questions), chosen, folder, Options(absent, one_by_one, forgetting), as_json)
-
-
 @app.command("eval-retrieval")
 def eval_retrieval(
     beir: Annotated[Path | None, typer.Option(help="A folder in BEIR layout.")] = None,
@@ -204,6 +190,7 @@ def eval_retrieval(
         Path | None, typer.Option(help="Or a question set, searched in the index that serves.")
     ] = None,
     method: Annotated[str, typer.Option(help="hybrid, dense, bm25 or all.")] = "hybrid",
+    out: Annotated[Path | None, typer.Option(help="Folder for a report as HTML, Markdown and JSON.")] = None,
     as_json: Json = False,
 ) -> None:
     """Measure retrieval on a BEIR folder, or on a question set over the index."""
@@ -214,26 +201,29 @@ def eval_retrieval(
     if method not in ("hybrid", "dense", "bm25", "all"):
         raise typer.BadParameter(f"{method!r} is none of hybrid, dense, bm25, all", param_hint="--method")
     if beir is not None:
-        report_beir(_desk(), beir, split, method, as_json)
+        report_beir(_desk(), beir, split, method, as_json, out)
     else:
-        report_questions(_desk(), _path(questions), method, as_json)
+        report_questions(_desk(), _path(questions), method, as_json, out)
 
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="ingest, embed, search, generate, tune, swap, relevance or chunking.")],
+    what: Annotated[str, typer.Argument(help="ingest, embed, search, generate, tune, swap, api, chunking or metrics.")],
     data: Annotated[Path | None, typer.Option(help="Documents, a question set, or Chroma's folder.")] = None,
     chunks: Annotated[int, typer.Option(help="Size of the index for `search`.")] = 100_000,
     recipe: Annotated[str, typer.Option(help="The recipe for `tune`.")] = "smollm2-135m-cpu",
     random_weights: Annotated[
         bool, typer.Option("--random-weights", help="For `tune`: Mistral-7B's architecture, no weights of anyone.")
     ] = False,
+    ragchecker: Annotated[Path | None, typer.Option(help="For `metrics`: RAGChecker's human labels.")] = None,
+    begin: Annotated[Path | None, typer.Option(help="For `metrics`: the files of BEGIN.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Measure speed, or the effect of the chunk size, on this machine."""
+    """Measure speed, the effect of the chunk size, or the metrics themselves, on this machine."""
     from eval.bench import BenchOptions, run_bench
 
-    run_bench(_desk(), what, BenchOptions(data, chunks, recipe, random_weights), as_json)
+    options = BenchOptions(data, chunks, recipe, random_weights, ragchecker, begin)
+    run_bench(_desk(), what, options, as_json)
 
 
 @app.command()

@@ -174,7 +174,6 @@ def answer_json(answer: "Answer") -> dict[str, Any]:
         "answer": answer.answer,
         "refused": answer.refused,
         "confidence": answer.confidence,
-        "quoted": answer.quoted,
         "citations": [dataclasses.asdict(citation) for citation in answer.citations],
         "retrieved": [hit.chunk.id for hit in answer.hits],
         "usage": dataclasses.asdict(answer.usage),

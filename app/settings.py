@@ -43,8 +43,8 @@ class ChatSettings(BaseModel):
     passages: int = Field(3, ge=1, le=20, description="Passages that the model reads.")
     passage_tokens: int = Field(700, ge=64, description="Most tokens of all passages together, as the embedder counts.")
     answer_tokens: int = Field(160, ge=8, le=4096, description="Longest answer, in the chat model's tokens.")
-    relevance: float = Field(
-        0.1, ge=0, le=1, description="Below this relevance of the best passage the assistant declines."
+    confidence: float = Field(
+        0.2, ge=0, le=1, description="Below this probability of being right the assistant declines."
     )
     voice: Path | None = Field(None, description="A house style in TOML; the shipped one by default.")
     adapter: str = Field(
@@ -63,6 +63,51 @@ class ChatSettings(BaseModel):
     examples: tuple[str, ...] = Field((), description="Questions offered on the empty page.")
 
 
+class EvalSettings(BaseModel):
+    """What `deskmate eval` asks by default, and what its gate asks for."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    questions: Path | None = Field(None, description="The question set of `deskmate eval`; none by default.")
+    margin: float = Field(
+        0.02,
+        ge=0,
+        le=1,
+        description="The share of key facts that an adapter may cost on held-out questions at most; `eval --gate` "
+        "promotes it only if the interval shows that it costs less.",
+    )
+
+
+class PriceSettings(BaseModel):
+    """What the chat model's tokens cost; 0 where nothing is known."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    prompt: float = Field(0.0, ge=0, description="Price of a million tokens read by the chat model.")
+    completion: float = Field(0.0, ge=0, description="Price of a million tokens written by the chat model.")
+    currency: str = Field("EUR", description="What the prices are in.")
+
+
+class ApiSettings(BaseModel):
+    """The HTTP API: what it sends, and how much of it anyone may use."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    stream: Literal["checked", "as-written"] = Field(
+        "checked",
+        description="What a streamed answer sends: each answer once it is `checked`, or words `as-written` by the "
+        "model, which can be withdrawn only in the last chunk.",
+    )
+    at_once: int = Field(2, ge=1, le=256, description="Answers that the API computes at the same time.")
+    waiting: int = Field(120, ge=0, description="Requests that may wait behind them; more are turned away.")
+    wait_seconds: float = Field(60.0, gt=0, description="Longest wait of a request before it is turned away.")
+    requests_per_minute: int = Field(120, ge=1, description="Requests of one key a minute; so many may come at once.")
+    max_body_kb: int = Field(256, ge=1, description="Largest request, in KiB.")
+    open_metrics: bool = Field(
+        True, description="Whether `/metrics` answers without a key; else one with the scope `metrics` is needed."
+    )
+
+
 class Settings(BaseSettings):
     """The resolved settings of one command."""
 
@@ -78,11 +123,14 @@ class Settings(BaseSettings):
     retrieval: RetrievalSettings = RetrievalSettings()
     model: ModelSettings = ModelSettings()
     chat: ChatSettings = ChatSettings()
+    api: ApiSettings = ApiSettings()
     synth: SynthSettings = SynthSettings()
     teacher: TeacherSettings = TeacherSettings()
     curate: CurateSettings = CurateSettings()
     dataset: DatasetSettings = DatasetSettings()
     preference: PreferenceSettings = PreferenceSettings()
+    eval: EvalSettings = EvalSettings()
+    prices: PriceSettings = PriceSettings()
 
     @property
     def workspace(self) -> Workspace:

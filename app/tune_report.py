@@ -56,7 +56,8 @@ def print_tuned(tuned: Tuned) -> None:
     adapter = tuned.adapter
     console().print(f"published {adapter.id} in {adapter.folder}")
     for name, value in adapter.card.scores.items():
-        console().print(f"  {name.replace('_', ' ')}: {value}", style="dim")
+        shown = f"{value:,.4g}" if isinstance(value, float) else f"{value:,}"
+        console().print(f"  {name.replace('_', ' ')}: {shown}", style="dim")
     console().print(
         f"\nnext: deskmate ask --adapter {adapter.id} …   or   deskmate adapters promote {adapter.id}", style="dim"
     )

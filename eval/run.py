@@ -269,6 +269,7 @@ def _line(question: Question, entrant: Contender, answer: Answer) -> dict[str, A
         "retrieved_docs": [hit.chunk.doc for hit in answer.hits],
         "supported": [sentence.supported for sentence in answer.sentences],
         "written": answer.written,
+        "quoted": answer.quoted,
         "signals": {"sentence": answer.relevance.sentence, "standing": answer.relevance.standing, "held": answer.held},
         "passages": answer.passages,
         "headings": [one.embedded_text.removesuffix(one.text).rstrip() for one in read],

@@ -38,6 +38,11 @@ class Workspace:
         return self.root / "adapters"
 
     @property
+    def keys(self) -> Path:
+        """Hashes of the API's keys, and when each was last used."""
+        return self.root / "keys"
+
+    @property
     def models(self) -> Path:
         """The embedded models."""
         return self.root / "models"

@@ -20,7 +20,7 @@ QUESTION = "Which port is blocked when I get error 809?"
 FAKES = {
     "DESKMATE_RETRIEVAL__EMBEDDER": "hashing",
     "DESKMATE_CHAT__BACKEND": "echo",
-    "DESKMATE_CHAT__RELEVANCE": "0.2",
+    "DESKMATE_CHAT__CONFIDENCE": "0.05",
 }
 RESULT = {"rank", "score", "doc", "title", "heading", "page", "chunk_id", "start", "end", "text"}
 CITATION = {"n", "doc", "heading", "page", "chunk_id", "start", "end", "quote"}
