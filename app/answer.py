@@ -251,8 +251,8 @@ class Answerer:
         found = []
         for i, relevance in enumerate(self._relevance(searched, hits)):
             passages = self.choose([hit.chunk for hit in hits[i]])
-            # Where even an answer that holds would be too unsure, the model need not be asked.
-            declined = not passages or not self._sure(relevance, held=True)
+            # Where an answer would be too unsure whether it holds or not, the model need not be asked.
+            declined = not passages or not (self._sure(relevance, held=True) or self._sure(relevance, held=False))
             found.append(_Found(questions[i], hits[i], passages, results[i].generation, relevance, declined))
         return found
 
@@ -274,6 +274,8 @@ class Answerer:
             if found.declined or not (held or stopped):
                 quotation = self._quotation(found, refusal)
                 refused, quoted, grounded = quotation is None, quotation is not None, quotation or grounded
+            else:
+                refused = refusal  # a stopped one
         if refused:
             grounded = self._decline()
         return Answer(

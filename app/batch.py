@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
@@ -89,6 +89,7 @@ def answered_by(desk: Desk) -> dict[str, Any]:
     """All that an answer depends on besides the mode, the adapter and the asker."""
     return {
         "model": desk.model.name,
+        "weights": asdict(desk.weights),
         "generation": desk.store.current_name(),
         "settings": desk.settings.model_dump(mode="json", include={"retrieval", "model", "chat"}),
     }

@@ -37,7 +37,7 @@ class Confidence:
         return 1 / (1 + math.exp(-z))
 
 
-SMALL = Confidence("SmolLM2-135M-Instruct", sentence=6.4, standing=1.3, held=1.3, bias=-9.5, believed=False)
+SMALL = Confidence("SmolLM2-135M-Instruct", sentence=4.69, standing=0.89, held=0.82, bias=-7.08, believed=False)
 """Fitted on answers to two collections' questions, see docs/log.md. This model declines what it could answer as often
 as what it could not (AUC .50 to .58), so its refusals do not count."""
 

@@ -10,7 +10,7 @@ from functools import cached_property, partial
 from pathlib import Path
 
 from app.answer import Answer, Answerer, AnswerLimits, Event
-from app.confidence import confidence_for
+from app.confidence import Confidence, confidence_for
 from app.llm import ChatModel
 from app.modes import How, Mode
 from app.serving import Documents, Serving
@@ -115,6 +115,11 @@ class Desk:
                 return LocalModel(self.settings.model, self.settings.models_folder)
 
     @cached_property
+    def weights(self) -> Confidence:
+        """What makes an answer likely to be right, as measured for the model."""
+        return confidence_for(self.model.name, self.workspace.root)
+
+    @cached_property
     def answerer(self) -> Answerer:
         """The Answerer of the adapter that serves."""
         return self._answerer(self.serving.decide)
@@ -131,8 +136,7 @@ class Desk:
 
     def _answerer(self, decide: Callable[[Mode | None, frozenset[str]], How]) -> Answerer:
         chat = self.settings.chat
-        weights = confidence_for(self.model.name, self.workspace.root)
-        limits = AnswerLimits(chat.passages, chat.passage_tokens, chat.answer_tokens, chat.confidence, weights)
+        limits = AnswerLimits(chat.passages, chat.passage_tokens, chat.answer_tokens, chat.confidence, self.weights)
         return Answerer(self.model, self.searcher, self.voice, limits, self._count_tokens, decide)
 
     def ingest(self, progress: Progress) -> Ingest:

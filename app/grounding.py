@@ -17,7 +17,7 @@ from retrieval.lexical import stems
 SUPPORT = 0.6
 """Share of a sentence's content words that must stand in the passage."""
 
-_MARKER = re.compile(r"\s*\[\s*(\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\s*\]")
+MARKER = re.compile(r"\s*\[\s*(\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\s*\]")
 """A citation as models write them: [1], and also [1, 3]."""
 _ITEM = re.compile(r"^\s*\d{1,2}[.)]\s+")
 """The number of a list item, which is the answer's own and in no passage."""
@@ -89,9 +89,9 @@ def ground(answer: str, passages: Sequence[Chunk], voice: Voice) -> Grounded:
     position = 0
     for start, end in sentence_spans(answer):
         raw = answer[start:end]
-        plain = _MARKER.sub("", raw).strip()
+        plain = MARKER.sub("", raw).strip()
         claim = _ITEM.sub("", plain)
-        claimed = {int(n) for marker in _MARKER.findall(raw) for n in re.findall(r"\d+", marker)}
+        claimed = {int(n) for marker in MARKER.findall(raw) for n in re.findall(r"\d+", marker)}
         cited = _supporters(claim, sources, claimed)
         quotes = tuple(_quote(n, claim, sources[n - 1].chunk) for n in cited)
         citations.update({(quote.n, quote.start, quote.end): quote for quote in quotes})
@@ -155,7 +155,7 @@ def _quote(n: int, sentence: str, chunk: Chunk) -> Citation:
 
 def _markers_inside(answer: str) -> str:
     """Bring markers that follow a full stop before it, so that they stay with their sentence."""
-    return re.sub(rf"([.!?])((?:{_MARKER.pattern})+)", r"\2\1", answer)
+    return re.sub(rf"([.!?])((?:{MARKER.pattern})+)", r"\2\1", answer)
 
 
 def _mark(sentence: str, markers: str) -> str:

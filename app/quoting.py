@@ -6,7 +6,7 @@ A small model often finds the place and garbles the sentence. Asks no model.
 import re
 from collections.abc import Sequence
 
-from app.grounding import Citation, Grounded, Sentence
+from app.grounding import MARKER, Citation, Grounded, Sentence
 from app.relevance import Nearest
 from finetune.voice import Voice
 
@@ -14,7 +14,7 @@ SENTENCES = 2
 """Sentences quoted. Of the facts asked for in WorkArena and the sample questions, one has 81 and 35 %, two have 89 and
 45 %, three 93 and 54 % (docs/log.md); an answer should be read at a glance."""
 
-_LAYOUT = re.compile(r"^(?:[#>|*•–-]+\s*|\d{1,2}[.)]\s+)+|[*_`]{2,}|\s*\|\s*$")
+_LAYOUT = re.compile(r"^(?:(?:#+|[>|*•–-]|\d{1,2}[.)])\s+)+|\s+\|$")
 """What a line begins with as a heading, a list item or a table row, which it is not when it is quoted."""
 
 
@@ -29,7 +29,7 @@ def quote(nearest: Sequence[Nearest], passages: int, voice: Voice) -> Grounded |
     chosen: list[tuple[Nearest, str]] = []
     left = voice.answer.longest_words
     for one in nearest:
-        text = _LAYOUT.sub("", one.chunk.text[one.start : one.end]).strip()
+        text = _LAYOUT.sub("", MARKER.sub("", one.chunk.text[one.start : one.end]).strip())
         words = len(text.split())
         if one.place < passages and text and words <= left:
             chosen.append((one, text))

@@ -62,7 +62,7 @@ class Relevance:
     """How near the documents come to a question.
 
     `sentence`: the best sentence's cosine. `standing`: by how many standard deviations the best passage's cosine lies
-    above what this question has with any passage of the index; what cosine is much differs between collections, this
+    above what this question has with any passage for everyone; what cosine is much differs between collections, this
     does not. `nearest`: sentences that say something, the best ones first.
     """
 

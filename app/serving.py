@@ -101,9 +101,10 @@ class Serving:
             key = (folder, (folder / CARD).stat().st_mtime_ns)
         except OSError:
             return open_adapter(folder)  # which says what is wrong
-        if self._opened is None or self._opened[0] != key:
-            self._opened = (key, open_adapter(folder))
-        return self._opened[1]
+        known = self._opened  # read once: another thread may put another adapter there
+        if known is None or known[0] != key:
+            self._opened = known = (key, open_adapter(folder))
+        return known[1]
 
     def modes(self, groups: frozenset[str] = frozenset()) -> tuple[Mode, ...]:
         """The modes for an asker in these groups, the default first.
@@ -173,9 +174,10 @@ class Serving:
         """How an adapter stands against the documents of the generation that serves."""
         documents = self._documents()
         key = (documents.generation, adapter.checksum)
-        if self._standing is None or self._standing[0] != key:
-            self._standing = (key, stand(adapter, documents))
-        return self._standing[1]
+        known = self._standing  # read once: another thread may put another adapter's there
+        if known is None or known[0] != key:
+            self._standing = known = (key, stand(adapter, documents))
+        return known[1]
 
     def _folder(self) -> Path | None:
         if self._named:

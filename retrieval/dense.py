@@ -90,14 +90,12 @@ class DenseIndex:
         """The cosine of one vector, shape (dimension,), with what stands under some rows."""
         return {row: float(self._index.reconstruct(row) @ vector) for row in rows}
 
-    def spread(self) -> "Spread":
-        """How the vectors lie, from at most `SAMPLE` of them, evenly picked."""
-        count, dimension = len(self), self._index.d
-        stored = faiss.downcast_index(self._index.index)
-        step = max(1, count // SAMPLE)
-        picked = np.stack([stored.reconstruct(i) for i in range(0, count, step)]) if count else np.empty((0, dimension))
+    def spread(self, rows: Sequence[int]) -> "Spread":
+        """How the vectors under some rows lie, from at most `SAMPLE` of them, evenly picked."""
+        chosen = rows[:: -(-len(rows) // SAMPLE) or 1]
+        picked = np.array([self._index.reconstruct(row) for row in chosen]).reshape(-1, self._index.d)
         share = len(picked) / (len(picked) + PRIOR)
-        mean = picked.mean(axis=0) if count else np.zeros(dimension)
+        mean = picked.mean(axis=0) if len(picked) else np.zeros(self._index.d)
         centred = picked - mean
         covariance = centred.T @ centred / max(1, len(picked))
         return Spread(mean.astype(np.float64), covariance.astype(np.float64), share)
@@ -120,7 +118,7 @@ standard deviation that five collections have with their questions (.07 to .25, 
 class Spread:
     """Mean, shape (d,), and covariance, shape (d, d), of an index's vectors.
 
-    `share` is what they count beside the prior. They tell nothing of a single passage, so who asks does not matter.
+    `share` is what they count beside the prior.
     """
 
     mean: npt.NDArray[np.float64]

@@ -47,7 +47,7 @@ class Searcher:
         return self._embedder.embed(texts)
 
     def spread(self, vectors: Vectors) -> npt.NDArray[np.float64]:
-        """For each vector the mean and standard deviation of its cosines with all passages, shape (vectors, 2)."""
+        """Mean and standard deviation of each vector's cosines with the passages for everyone, shape (vectors, 2)."""
         return self._current().spread.cosines(vectors)
 
     def open(self) -> Generation:
@@ -196,8 +196,8 @@ class _Opened:
 
     @functools.cached_property
     def spread(self) -> Spread:
-        """How the index's vectors lie."""
-        return self.generation.dense.spread()
+        """How the vectors of what everyone may read lie: what others may not know moves no confidence."""
+        return self.generation.dense.spread(self.generation.table.readable_rows(frozenset({EVERYONE})))
 
     def allowed(self, groups: frozenset[str]) -> Allowed | None:
         """The rows that `groups` may read, or None when that is all of them."""
