@@ -20,7 +20,7 @@ def calibrate(
     """
     from dataclasses import asdict
 
-    from app.confidence import confidence_for, save_confidence
+    from app.confidence import save_confidence
     from app.console import print_json
     from app.desk import Desk
     from app.settings import load_settings
@@ -28,8 +28,8 @@ def calibrate(
     from eval.calibrate import calibrate as measure
 
     desk = Desk(load_settings())
-    believed = confidence_for(desk.model.name, desk.workspace.root).believed
-    weights, measured = measure(read_all(evaluations, questions), desk.model.name, believed)
+    believed = desk.weights.believed
+    weights, measured = measure(read_all(evaluations, questions, desk.model.name), desk.model.name, believed)
     path = save_confidence(weights, measured, desk.workspace.root) if save else None
     if as_json:
         print_json({"weights": asdict(weights), **measured, "saved": str(path) if path else None})
@@ -38,6 +38,5 @@ def calibrate(
         typer.echo(line)
     typer.echo(f"weights: {', '.join(f'{name} {value}' for name, value in asdict(weights).items())}")
     if path:
-        typer.echo(
-            f"\nwrote {path}\nnext: choose chat.confidence, below which the assistant declines, in deskmate.toml"
-        )
+        typer.echo(f"\nwrote {path}")
+        typer.echo("next: choose chat.confidence, below which is declined, in deskmate.toml, and start the chat anew")

@@ -92,15 +92,15 @@ def _report(desk: Any, done: Any, as_json: bool) -> None:
         print_json({"out": str(done.out), **report})
     else:
         print_report(report, done.out)
-    decided = report["gate"] or {"allowed": True, "reasons": []}
-    if report["gate"] and decided["allowed"]:
-        typer.echo(promote(desk, done.hybrid), err=as_json)
-    for reason in [] if decided["allowed"] else decided["reasons"]:
-        typer.echo(f"deskmate: {decided['adapter']} is not let through: {reason}", err=True)
+    gate = report["gate"]
+    for reason in gate["reasons"] if gate and not gate["allowed"] else []:
+        typer.echo(f"deskmate: {gate['adapter']} is not let through: {reason}", err=True)
     if failed := sum(mode["failed"] for mode in report["modes"]):
         raise DeskmateError(f"{failed} answers failed; they are marked in {done.out}; run this again to ask them anew")
-    if not decided["allowed"]:
+    if gate and not gate["allowed"]:
         raise typer.Exit(1)
+    if gate:
+        typer.echo(promote(desk, done.hybrid), err=as_json)
 
 
 def _modes(names: str | None) -> tuple[Any, ...]:

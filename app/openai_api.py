@@ -191,6 +191,8 @@ class Api:
                 self._door.admit(request, "metrics")
             except ApiError as error:
                 return refusal(error)
+            except DeskmateError as error:
+                return refusal(ApiError(503, str(error), "unavailable"))
         return PlainTextResponse(self._metrics.page(), media_type=CONTENT_TYPE)
 
     def _count(self, path: str, status: int) -> None:

@@ -7,6 +7,8 @@ from itertools import combinations
 
 import numpy as np
 
+from eval.stats import ENDS
+
 Unit = dict[str, str]
 """What each rater said of one thing: labels by rater."""
 
@@ -54,7 +56,7 @@ def agreement(units: Sequence[Unit], *, resamples: int = 1000, seed: int = 0) ->
         return None
     draws = np.random.default_rng(seed).integers(0, len(shared), size=(resamples, len(shared)))
     drawn = [again for draw in draws if (again := measure([shared[i] for i in draw])) is not None]
-    low, high = np.percentile(drawn, [2.5, 97.5])
+    low, high = np.percentile(drawn, ENDS)
     pairs = [one == other for unit in shared for one, other in combinations(unit.values(), 2)]
     name = "Cohen's kappa" if len(raters) == 2 else "Krippendorff's alpha"
     return Agreement(name, value, float(low), float(high), sum(pairs) / len(pairs))

@@ -13,13 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from app.confidence import Confidence
+from eval.calibration_figures import expected_calibration_error
+from eval.context import ABSENT
 from eval.metrics import key_facts_met
 from eval.questions import Question, read_question_set
 from eval.stats import auc
 from ingest.errors import DeskmateError
 from ingest.jsonl import read_jsonl
 
-ABSENT = "#absent"
 ABSENT_SHARE = 0.2
 """Weight of the questions that are asked again without their documents, as a share of all: askers do ask what the
 documents do not have, but not every other time."""
@@ -34,47 +35,65 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Signals:
-    """What is known of each answer: `x` (n, 3): sentence, standing, held. `weight` sums to 1 over a collection."""
+    """What is known of each answer: `x` (n, 3): sentence, standing, held. `weight` sums to 1 over a collection.
+
+    `asked`: as it stands in the question set, not once more without its documents.
+    """
 
     name: str
     x: Floats
     right: npt.NDArray[np.bool_]
     answerable: npt.NDArray[np.bool_]
+    asked: npt.NDArray[np.bool_]
     weight: Floats
     clusters: tuple[str, ...]
 
 
-def read_signals(folder: Path, questions: Path) -> Signals:
-    """Read the hybrid answers of an evaluation.
+def read_signals(folder: Path, questions: Path, model: str) -> Signals:
+    """Read the hybrid answers of an evaluation. Questions that say nothing of what a right answer is are left out.
 
     Raises:
-        DeskmateError: no such evaluation, or one in which something was declined, so that nobody knows what the answer
-            would have been.
+        DeskmateError: no such evaluation, or more than one, or of another model; one in which something was declined
+            unseen, so that nobody knows what the answer would have been; one that cannot tell right from wrong.
     """
     known = {one.id: one for one in read_question_set(questions)}
-    path = next(iter(sorted(folder.glob("results-hybrid*.jsonl"))), None)
-    if path is None:
-        raise DeskmateError(f"{folder} holds no results of the mode hybrid; run deskmate eval --modes hybrid first")
+    path = _results(folder)
     rows, clusters = [], []
     for number, line in read_jsonl(path):
         question = known.get(str(line["id"]).removesuffix(ABSENT))
         if question is None:
             raise DeskmateError(f"{path}:{number}: {questions} has no question {line['id']!r}")
-        if "failed" in line or question.kind == "restricted":
+        if "failed" in line or question.kind == "restricted" or not line["passages"]:
             continue
-        if line["refused"] and not line["written"]:
+        if question.answerable and not question.key_facts:
+            continue
+        if line["model"] != model:
+            raise DeskmateError(f"{path} has answers of {line['model']}, the settings name {model}")
+        if line["refused"] and not line["usage"]["prompt_tokens"]:
             raise DeskmateError(
                 f"{path}:{number} was declined unseen; to calibrate, evaluate with DESKMATE_CHAT__CONFIDENCE=0"
             )
-        absent = str(line["id"]).endswith(ABSENT)
-        there = question.answerable and not absent
-        rows.append((*_signals(line), _right(line, question, there), there, absent))
+        asked = not str(line["id"]).endswith(ABSENT)
+        there = question.answerable and asked
+        rows.append((*_signals(line), _right(line, question, there), there, asked))
         clusters.append(question.cluster)
     table = np.array(rows, dtype=float).reshape(-1, 6)
-    absent = table[:, 5] == 1
-    share = ABSENT_SHARE if absent.any() and not absent.all() else float(absent.all())
-    weight = np.where(absent, share / max(1, absent.sum()), (1 - share) / max(1, (~absent).sum()))
-    return Signals(folder.name, table[:, :3], table[:, 3] == 1, table[:, 4] == 1, weight, tuple(clusters))
+    right, answerable, asked_so = (table[:, column] == 1 for column in (3, 4, 5))
+    if right.all() or not right.any():
+        raise DeskmateError(f"{path}: all or none of {len(rows)} answers are right, which teaches nothing")
+    again = ~asked_so
+    share = ABSENT_SHARE if again.any() and not again.all() else float(again.all())
+    weight = np.where(again, share / max(1, again.sum()), (1 - share) / max(1, asked_so.sum()))
+    return Signals(folder.name, table[:, :3], right, answerable, asked_so, weight, tuple(clusters))
+
+
+def _results(folder: Path) -> Path:
+    found = sorted(folder.glob("results-hybrid*.jsonl"))
+    if not found:
+        raise DeskmateError(f"{folder} holds no results of the mode hybrid; run deskmate eval --modes hybrid first")
+    if len(found) > 1:
+        raise DeskmateError(f"{folder} holds answers of {len(found)} adapters; evaluate with the one that is to serve")
+    return found[0]
 
 
 def _signals(line: dict[str, Any]) -> tuple[float, float, float]:
@@ -126,11 +145,16 @@ def _figures(one: Signals, predicted: Floats) -> dict[str, Any]:
         "answers": len(predicted),
         "auc_right": _auc(predicted[one.right], predicted[~one.right]),
         "auc_answerable": _auc(predicted[there], predicted[absent]),
-        "ece": round(expected_calibration_error(predicted, one.right, one.weight), 4),
+        "ece": _ece(predicted[one.asked], one.right[one.asked]),
         "threshold": round(threshold, 3),
         "over_refusal": OVER_REFUSAL,
         "refusal_recall": round(float((predicted[absent] < threshold).mean()), 4) if absent.any() else None,
     }
+
+
+def _ece(predicted: Floats, right: npt.NDArray[np.bool_]) -> float | None:
+    order = np.argsort(predicted, kind="stable")
+    return round(expected_calibration_error(predicted[order], right[order].astype(float)), 4) if len(order) else None
 
 
 def _auc(positive: Floats, negative: Floats) -> float | None:
@@ -164,23 +188,7 @@ def predict(x: Floats, weights: Floats) -> Floats:
     return np.asarray(1 / (1 + np.exp(-z)))
 
 
-def expected_calibration_error(
-    predicted: Floats, right: npt.NDArray[np.bool_], weight: Floats, bins: int = 10
-) -> float:
-    """Mean gap between confidence and accuracy over bins of equal mass (Naeini et al. 2015, with weights)."""
-    order = np.argsort(predicted, kind="stable")
-    mass = np.cumsum(weight[order]) / weight.sum()
-    place = np.minimum((mass * bins - 1e-12).astype(int), bins - 1)
-    error = 0.0
-    for number in range(bins):
-        rows = order[place == number]
-        if len(rows):
-            share = weight[rows] / weight[rows].sum()
-            error += weight[rows].sum() / weight.sum() * abs(float(share @ predicted[rows] - share @ right[rows]))
-    return error
-
-
-def read_all(folders: Sequence[Path], questions: Sequence[Path]) -> list[Signals]:
+def read_all(folders: Sequence[Path], questions: Sequence[Path], model: str) -> list[Signals]:
     """Read evaluations, each with its question set.
 
     Raises:
@@ -188,7 +196,7 @@ def read_all(folders: Sequence[Path], questions: Sequence[Path]) -> list[Signals
     """
     if len(folders) != len(questions):
         raise DeskmateError(f"{len(folders)} evaluations and {len(questions)} question sets; name one for each")
-    return [read_signals(folder, file) for folder, file in zip(folders, questions, strict=True)]
+    return [read_signals(folder, file, model) for folder, file in zip(folders, questions, strict=True)]
 
 
 def as_lines(measured: dict[str, Any]) -> list[str]:

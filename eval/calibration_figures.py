@@ -38,9 +38,8 @@ def calibration_figures(scored: Sequence[Scored], confidences: Sequence[float]) 
     confidence = np.array([one for one, _ in order])
     right = np.array([float(one) for _, one in order])
     bins = _bins(confidence, right)
-    gaps = sum(one["n"] * abs(one["confidence"] - one["accuracy"]) for one in bins)
     return {
-        "ece": round(gaps / len(order), 4),
+        "ece": round(expected_calibration_error(confidence, right), 4),
         "brier": round(float(((confidence - right) ** 2).mean()), 4),
         "n": len(order),
         "bins": [{name: round(value, 4) for name, value in one.items()} for one in bins],
@@ -48,11 +47,19 @@ def calibration_figures(scored: Sequence[Scored], confidences: Sequence[float]) 
     }
 
 
+def expected_calibration_error(confidence: Floats, right: Floats) -> float:
+    """Mean gap between confidence and accuracy over the bins; both arrays in the order of confidence.
+
+    Source: Guo et al. 2017, https://arxiv.org/abs/1706.04599.
+    """
+    bins = _bins(confidence, right)
+    return float(sum(one["n"] * abs(one["confidence"] - one["accuracy"]) for one in bins) / len(confidence))
+
+
 def _bins(confidence: Floats, right: Floats) -> list[dict[str, Any]]:
     """Ten bins of equal mass, fewer where there are fewer answers; both arrays in the order of confidence.
 
-    Source: Nguyen and O'Connor 2015, https://aclanthology.org/D15-1182 (equal mass); the expected calibration error
-    over them is that of Guo et al. 2017, https://arxiv.org/abs/1706.04599.
+    Source: Nguyen and O'Connor 2015, https://aclanthology.org/D15-1182.
     """
     return [
         {

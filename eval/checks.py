@@ -1,7 +1,7 @@
 """What is looked at before an evaluation loads a model: it must be able to measure, and must not have been tuned on."""
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -86,12 +86,34 @@ def training_data(desk: Desk, adapter: Adapter) -> Path | None:
     return folder if files and digest == adapter.card.data_hash else None
 
 
-def check_gate(entrants: Sequence[Contender]) -> None:
+def tuned_documents(desk: Desk, adapter: Adapter) -> frozenset[str]:
+    """The documents that an adapter was tuned on, by name: those of its card, and all in the index of the same bytes.
+
+    So a document that was moved or copied since then counts as one that it was tuned on, as in `app.serving`.
+    """
+    trained = adapter.card.documents
+    hashes = set(trained.values())
+    same = {known.doc for known in desk.searcher.open().table.known().values() if known.sha256 in hashes}
+    return frozenset(trained) | same
+
+
+def seen(question: Question, tuned_on: Set[str]) -> bool:
+    """Whether a question is about one of the documents of `tuned_documents`; else it is held out."""
+    return not tuned_on.isdisjoint(question.gold_docs)
+
+
+def check_gate(entrants: Sequence[Contender], *, changed: bool) -> None:
     """See that there is what the gate decides on.
 
+    Args:
+        entrants: the modes that are measured.
+        changed: whether other passages are read than search finds.
+
     Raises:
-        DeskmateError: not one adapter in hybrid, or no rag-only to hold it against.
+        DeskmateError: passages are changed, not one adapter in hybrid, or no rag-only to hold it against.
     """
+    if changed:
+        raise DeskmateError("the gate decides on answers as they are served; leave out --oracle and --absent")
     hybrids = [one for one in entrants if one.mode == Mode.HYBRID]
     if len(hybrids) != 1 or not any(one.mode == Mode.RAG_ONLY for one in entrants):
         raise DeskmateError(

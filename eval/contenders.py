@@ -21,8 +21,8 @@ class Contender:
 
     @property
     def file(self) -> str:
-        """The label as a file may be called."""
-        return re.sub(r"[^a-z0-9]+", "-", self.label.lower()).strip("-")
+        """The label as a file may be called: no two contenders of an evaluation have the same."""
+        return re.sub(r"[^a-z0-9_-]+", "-", self.label.lower()).strip("-")
 
 
 def contenders(desk: Desk, modes: Sequence[Mode], adapters: Sequence[str]) -> list[Contender]:
@@ -34,7 +34,7 @@ def contenders(desk: Desk, modes: Sequence[Mode], adapters: Sequence[str]) -> li
         adapters: by `name`, `name/vN` or folder, promoted or not.
 
     Raises:
-        DeskmateError: a mode that cannot be served, an unknown adapter, the same one twice.
+        DeskmateError: a mode that cannot be served, an unknown adapter, two with the same name.
     """
     desks = [_under(desk, name) for name in adapters] or [desk]
     wanted = list(dict.fromkeys(modes)) or list(desks[0].modes())
@@ -44,8 +44,8 @@ def contenders(desk: Desk, modes: Sequence[Mode], adapters: Sequence[str]) -> li
             adapter = one.serving.decide(mode, frozenset()).adapter
             label = f"{mode} ({adapter.id})" if adapter and len(desks) > 1 else str(mode)
             found.append(Contender(label, mode, one, adapter))
-    if len({one.label for one in found}) < len(found):
-        raise DeskmateError("two of the adapters are the same; name each --adapter once")
+    if len({one.file for one in found}) < len(found):
+        raise DeskmateError("two of the adapters have the same name; name each --adapter once")
     return found
 
 

@@ -22,7 +22,8 @@ def human(folder: Path) -> dict[str, Any] | None:
     """The ratings of an evaluation's folder as the `human` of its report.
 
     A win rate counts a tie as half a win, so that .5 means no difference. Its interval is that of a bootstrap over
-    questions, as several people judge the same one. `pairs` gives the rate of the first of its two modes, the p of no
+    questions, as several people judge the same one; not over documents as elsewhere, since the answers do not say which
+    one they are about. `pairs` gives the rate of the first of its two modes, the p of no
     difference and the same after Holm's correction; only answers that differ are rated, and `same` says how many did
     not. `left` is how often the answer on the left won: far from .5, raters favoured a side, which the drawn order
     spreads over all modes. Ratings of words that the folder no longer holds are left out and counted as `stale`.

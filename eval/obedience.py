@@ -8,6 +8,7 @@ edited between search and model. Decided by strings alone.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from itertools import chain, count
 from typing import Any
 
 from app.answer import Answer
@@ -92,24 +93,28 @@ def _swaps(desk: Desk, questions: Sequence[Question]) -> list[Swap]:
         return []
     results = desk.searcher.search_batch([one.question for one in asked])
     found = (
-        _swap(one, [hit.chunk.text for hit in result.hits[: desk.settings.chat.passages]])
+        _swap(one, [hit.chunk for hit in result.hits[: desk.settings.chat.passages]])
         for one, result in zip(asked, results, strict=True)
     )
     return [swap for swap in found if swap]
 
 
-def _swap(question: Question, passages: Sequence[str]) -> Swap | None:
-    """Only a fact that stands in a passage in one way and not in the question can be swapped and looked for."""
-    text = "\n".join(passages)
+def _swap(question: Question, passages: Sequence[Chunk]) -> Swap | None:
+    """Only a fact that stands in a passage in one way, and not in question or headings, can be swapped and looked for.
+
+    Titles and headings are read too, but not edited: other passages have the same.
+    """
+    text = "\n".join(chunk.text for chunk in passages)
+    headings = "\n".join(f"{chunk.title}\n{chunk.heading}" for chunk in passages)
     there = [fact for fact in question.key_facts[0] if _tells(text, fact)]
     if not there or key_facts_met(question.question, question.key_facts) == 1.0:
         return None
     old = max((_part(fact) for fact in there), key=len)
     if not old or _tells(question.question, old):
         return None
-    new = _other(old, text)
-    left = _word(old).sub(new, text)
-    unspoken = not any(_tells(left, fact) for fact in question.key_facts[0])
+    new = _other(old, f"{question.question}\n{headings}\n{text}")
+    left = f"{headings}\n{_word(old).sub(new, text)}"
+    unspoken = not any(_tells(left, fact) for fact in (old, *question.key_facts[0]))
     return Swap(question, old, new) if unspoken else None
 
 
@@ -120,13 +125,13 @@ def _part(fact: str) -> str:
 
 
 def _other(old: str, text: str) -> str:
-    """Another number of as many digits, or another name, that the passages do not have."""
+    """Another number, of as many digits if there is one, or another name, that the text does not have."""
     if not old.isdecimal():
         return next(name for name in (*NAMES, f"{NAMES[0]}-{NAMES[1]}") if name not in text)
     highest = 10 ** len(old)
     tries = ((int(old) + step) % highest for step in range(3, highest + 3))
     spelled = (f"{number:0{len(old)}d}" for number in tries)
-    return next((one for one in spelled if one[0] != "0" and one not in text), str(highest + 7))
+    return next(one for one in chain(spelled, map(str, count(highest))) if one[0] != "0" and one not in text)
 
 
 def _tells(text: str, fact: str) -> bool:

@@ -6,13 +6,12 @@ from typing import Any, TypeVar
 from app.answer import Answer, Edit
 from app.modes import RETRIEVING
 from eval.contenders import Contender
+from eval.run import BATCH
 from eval.stats import cluster_bootstrap
 from ingest.errors import DeskmateError
 
 SAMPLE = 40
 """Most questions of a probe."""
-
-BATCH = 32
 
 T = TypeVar("T")
 

@@ -11,13 +11,13 @@ from app.desk import Desk
 from app.modes import RETRIEVING, Mode
 from eval.calibration_figures import calibration_figures
 from eval.canaries import canaries
-from eval.checks import training_data
+from eval.checks import seen, training_data, tuned_documents
 from eval.comparisons import compare
 from eval.contenders import Contender, adapters_of
 from eval.disagreements import disagreements
 from eval.figures import Answered, figures
 from eval.forgetting import forgetting
-from eval.gate import decide
+from eval.gate import Evidence, decide
 from eval.human import human
 from eval.obedience import obedience
 from eval.report_content import page
@@ -42,10 +42,20 @@ def write_report(desk: Desk, evaluation: Evaluation) -> dict[str, Any]:
     report, out = build_report(desk, evaluation), evaluation.out
     try:
         write_atomic(out / "report.json", (json.dumps(report, indent=1, ensure_ascii=False) + "\n").encode())
-        write_page(page(report), out)
+        write_page(page(_without_addresses(report, desk)), out)
     except OSError as error:
         raise explain_disk_error(error, f"writing into {out}") from error
     return report
+
+
+def _without_addresses(report: dict[str, Any], desk: Desk) -> dict[str, Any]:
+    """The report as everybody may read it: an address of a server may hold a password, and failures name it too."""
+    text = json.dumps(report, ensure_ascii=False)
+    for server in (desk.settings.chat.server, desk.settings.teacher.server):
+        if server:
+            text = text.replace(json.dumps(server.rstrip("/"), ensure_ascii=False)[1:-1], "[the server]")
+    found: dict[str, Any] = json.loads(text)
+    return found
 
 
 def build_report(desk: Desk, evaluation: Evaluation) -> dict[str, Any]:
@@ -53,7 +63,8 @@ def build_report(desk: Desk, evaluation: Evaluation) -> dict[str, Any]:
     scored = {one.label: _scored(one, evaluation) for one in evaluation.entrants}
     main = _main(evaluation.entrants)
     adapter = next(iter(adapters_of([main])), None) or next(iter(adapters_of(evaluation.entrants)), None)
-    modes = [_mode(one, evaluation, scored[one.label], adapter) for one in evaluation.entrants]
+    tuned_on = tuned_documents(desk, adapter) if adapter else None
+    modes = [_mode(one, evaluation, scored[one.label], tuned_on) for one in evaluation.entrants]
     others = {label: of for label, of in scored.items() if label != main.label}
     comparisons = compare((main.label, scored[main.label]), others)
     probes = _probes(desk, evaluation, adapter)
@@ -72,7 +83,7 @@ def build_report(desk: Desk, evaluation: Evaluation) -> dict[str, Any]:
         "settings": desk.settings.model_dump(mode="json"),
         "modes": modes,
         "comparisons": comparisons,
-        "calibration": _calibration(evaluation, scored, adapter),
+        "calibration": _calibration(evaluation, scored, tuned_on),
         "disagreements": disagreements((main.label, opposite), scored, lines) if opposite in others else [],
         **probes,
         "validation": validation(),
@@ -98,20 +109,21 @@ def _scored(entrant: Contender, evaluation: Evaluation) -> dict[str, Scored]:
 
 
 def _mode(
-    entrant: Contender, evaluation: Evaluation, scored: dict[str, Scored], adapter: Adapter | None
+    entrant: Contender, evaluation: Evaluation, scored: dict[str, Scored], tuned_on: frozenset[str] | None
 ) -> dict[str, Any]:
     lines, prices = evaluation.lines[entrant.label], entrant.desk.settings.prices
     answers = [Answered(one, lines[id]) for id, one in scored.items()]
     failures = [line["failed"] for line in lines.values() if "failed" in line]
-    seen = [one for one in answers if adapter and _seen(one.scored, adapter)]
-    apart = {"seen": seen, "held_out": [one for one in answers if one not in seen]}
+    apart: dict[str, list[Answered]] = {"seen": [], "held_out": []}
+    for one in answers:
+        apart["seen" if seen(one.scored.question, tuned_on or frozenset()) else "held_out"].append(one)
     return {
         "mode": entrant.label,
         "adapter": entrant.adapter and entrant.adapter.id,
         "all": figures(answers, prices),
         "by_kind": {name: figures(ones, prices) for name, ones in _slices(answers, "kind").items()},
         "by_style": {name: figures(ones, prices) for name, ones in _slices(answers, "style").items()},
-        "by_tuning": {name: figures(ones, prices) for name, ones in apart.items()} if adapter else None,
+        "by_tuning": {name: figures(ones, prices) for name, ones in apart.items()} if tuned_on is not None else None,
         "failed": len(failures),
         "failure": failures[0] if failures else None,
     }
@@ -125,15 +137,15 @@ def _slices(answers: Sequence[Answered], by: str) -> dict[str, list[Answered]]:
 
 
 def _calibration(
-    evaluation: Evaluation, scored: dict[str, dict[str, Scored]], adapter: Adapter | None
+    evaluation: Evaluation, scored: dict[str, dict[str, Scored]], tuned_on: frozenset[str] | None
 ) -> dict[str, Any]:
     """By mode, and once more for what the adapter was not tuned on; without passages there is nothing to be sure of."""
     found = {}
     for label in (one.label for one in evaluation.entrants if one.mode in RETRIEVING):
         sure = {id: evaluation.lines[label][id]["confidence"] for id in scored[label]}
-        apart = {id: one for id, one in scored[label].items() if adapter and not _seen(one, adapter)}
+        held = () if tuned_on is None else [id for id in sure if not seen(scored[label][id].question, tuned_on)]
         whole, held_out = (
-            calibration_figures([*of.values()], [sure[id] for id in of]) for of in (scored[label], apart)
+            calibration_figures([scored[label][id] for id in ids], [sure[id] for id in ids]) for ids in (sure, held)
         )
         if whole:
             part = {name: held_out[name] for name in ("ece", "brier", "n")} if held_out else None
@@ -141,20 +153,15 @@ def _calibration(
     return found
 
 
-def _seen(one: Scored, adapter: Adapter) -> bool:
-    """Whether the adapter was tuned on a document that the question is about."""
-    return not adapter.card.documents.keys().isdisjoint(one.question.gold_docs)
-
-
 def _probes(desk: Desk, evaluation: Evaluation, adapter: Adapter | None) -> dict[str, Any]:
-    """What is asked besides the questions. A model that fails here costs the probe, not the report."""
+    """What is asked besides the questions. A model that fails here costs the probe, which says why, not the report."""
     options, entrants, questions = evaluation.options, evaluation.entrants, evaluation.questions
     forgot = None
     if adapter and (options.forgetting or options.gate):
         try:
             forgot = forgetting(desk.model, adapter)
-        except DeskmateError:
-            forgot = None  # the gate says that it was not measured
+        except DeskmateError as error:
+            forgot = {"failed": str(error)}
     return {
         "forgetting": forgot,
         "obedience": obedience(desk, entrants, questions) if options.obedience else None,
@@ -168,9 +175,22 @@ def _gate(
     hybrid = next((one for one in evaluation.entrants if one.mode == Mode.HYBRID), None)
     if not evaluation.options.gate or hybrid is None or hybrid.adapter is None:
         return None
+    assert forgot is not None  # the gate has it asked
+    evidence = Evidence(
+        asked=evaluation.asked,
+        hybrid=scored[hybrid.label],
+        rag_only=scored[str(Mode.RAG_ONLY)],
+        tuned_on=tuned_documents(desk, hybrid.adapter),
+        audited=_audited(hybrid.adapter, evaluation) is not None,
+        forgetting=forgot,
+    )
     margin = desk.settings.eval.margin
-    decision = decide(hybrid.adapter, scored[hybrid.label], scored[str(Mode.RAG_ONLY)], forgot, margin)
-    return decision.as_json() | {"adapter": hybrid.adapter.id, "margin": margin}
+    return decide(evidence, margin).as_json() | {"adapter": hybrid.adapter.id, "margin": margin}
+
+
+def _audited(adapter: Adapter, evaluation: Evaluation) -> int | None:
+    """How many questions of the adapter were compared with these; None says that nobody knows them any more."""
+    return next((one.tuned_on for one in evaluation.audits if one.adapter == adapter.id), None)
 
 
 def _questions(evaluation: Evaluation) -> dict[str, Any]:
@@ -191,8 +211,6 @@ def _index(desk: Desk) -> dict[str, Any]:
 
 
 def _adapter(adapter: Adapter, evaluation: Evaluation) -> dict[str, Any]:
-    """`tuned_on` counts the questions that were compared with these; None says that nobody knows them any more."""
-    audited = next((one.tuned_on for one in evaluation.audits if one.adapter == adapter.id), None)
     card = adapter.card
     return {
         "id": adapter.id,
@@ -201,7 +219,7 @@ def _adapter(adapter: Adapter, evaluation: Evaluation) -> dict[str, Any]:
         "rows": card.scores.get("rows"),
         "recipe": card.settings,
         "scores": card.scores,
-        "tuned_on": audited,
+        "tuned_on": _audited(adapter, evaluation),
     }
 
 

@@ -6,6 +6,7 @@ from typing import Any
 from eval import report_figures as figures
 from eval.report_blocks import Block, Cell, Column, Facts, Group, Heading, Row, Section, Table, Text
 from eval.report_charts import offset, whisker
+from eval.stats import ALPHA
 
 Part = Mapping[str, Any]
 
@@ -50,6 +51,9 @@ def checks(report: Part, modes: Sequence[Column]) -> Iterator[Section]:
 
 def _forgetting(probe: Part) -> Iterator[Block]:
     yield Heading("Forgetting")
+    if "failed" in probe:
+        yield Text(f"It could not be measured: {probe['failed']}", "bad")
+        return
     yield Text(
         f"{figures.count(probe['questions'], 'everyday question')} without passages, to the base and to the adapter."
     )
@@ -154,7 +158,7 @@ def _pairs(pairs: Iterable[Part]) -> Iterator[Group]:
             if one := pair.get(aspect):
                 ends = one["mean"], one["low"], one["high"]
                 value = Cell(figures.percent(ends[0]), f"{100 * ends[1]:.1f} to {100 * ends[2]:.1f}", whisker(ends, 0))
-                said = "a real difference" if one["p_holm"] < figures.ALPHA else "not proven"
+                said = "a real difference" if one["p_holm"] < ALPHA else "not proven"
                 tally = Cell(f"{one['wins']} · {one['ties']} · {one['losses']}")
                 lines.append(Row(figures.words(aspect), (value, tally, Cell(figures.p_value(one["p_holm"]), said))))
         if lines:

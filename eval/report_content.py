@@ -11,6 +11,7 @@ from eval import report_figures as figures
 from eval.report_blocks import Block, Cell, Chart, Column, Gate, Group, Heading, Page, Row, Section, Table, Text
 from eval.report_checks import checks
 from eval.report_evidence import cases, origin, repeating
+from eval.stats import ALPHA
 
 Report = Mapping[str, Any]
 
@@ -152,7 +153,7 @@ def comparison_table(caption: str, rows: Sequence[Report]) -> Table:
 
 def _comparison(one: Report, reach: float) -> Row:
     known, found = figures.measure(one["metric"]), one["difference"]
-    proven = one["p_holm"] is not None and one["p_holm"] < figures.ALPHA
+    proven = one["p_holm"] is not None and one["p_holm"] < ALPHA
     good = (found["mean"] < 0) if known.lower else (found["mean"] > 0)
     tone = ("good" if good else "bad") if proven and known.judged else "open"
     said = {"good": "better", "bad": "worse"}.get(tone, "different" if proven else "not proven")

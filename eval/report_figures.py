@@ -10,6 +10,7 @@ from typing import Any
 
 from eval.report_blocks import Cell, Column, Row
 from eval.report_charts import whisker
+from eval.stats import ALPHA
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,9 +68,6 @@ KNOWN = {name: measure for group in MEASURES.values() for name, measure in group
 
 SERIES = {"hybrid": 0, "rag-only": 1, "tune-only": 2, "prompt-only": 3, "dense": 1, "bm25": 2}
 """A mode keeps its colour from report to report."""
-
-ALPHA = 0.05
-"""A difference counts when its p after Holm's correction is below this."""
 
 Figures = Mapping[str, Any]
 
@@ -137,13 +135,13 @@ def surely_best(name: str, figures: Mapping[str, Figures], comparisons: Sequence
     if len(means) < 2 or not known.judged:
         return None
     best = (min if known.lower else max)(means, key=lambda mode: means[mode])
-    shown = {
-        frozenset(one["modes"])
-        for one in comparisons
-        if one["metric"] == name and one.get("p_holm") is not None and one["p_holm"] < ALPHA
-    }
-    rivals = {frozenset((best, mode)) for mode in means if mode != best}
-    return best if rivals <= shown else None
+    beaten = set()
+    for one in comparisons:
+        if one["metric"] == name and one.get("p_holm") is not None and one["p_holm"] < ALPHA:
+            higher, lower = one["modes"] if one["difference"]["mean"] > 0 else reversed(one["modes"])
+            winner, loser = (lower, higher) if known.lower else (higher, lower)
+            beaten |= {loser} if winner == best else set()
+    return best if means.keys() - {best} <= beaten else None
 
 
 def percent(share: float) -> str:

@@ -143,7 +143,7 @@ def _prepare(desk: Desk, file: Path, options: Options) -> Evaluation:
     entrants = tuple(contenders(desk, options.modes, options.adapters))
     check_gold(desk, questions)
     if options.gate:
-        check_gate(entrants)
+        check_gate(entrants, changed=options.oracle or options.absent)
     audits = tuple(check_tuned_on(desk, questions, adapter, file.name) for adapter in adapters_of(entrants))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     evaluation = Evaluation(questions, file, digest, entrants, audits, options, options.out or Path(), {})

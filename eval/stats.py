@@ -9,6 +9,9 @@ import numpy.typing as npt
 ALPHA = 0.05
 """Two-sided error that is accepted; intervals hold with one minus it."""
 
+ENDS = (100 * ALPHA / 2, 100 * (1 - ALPHA / 2))
+"""The percentiles between which an interval lies."""
+
 POWER = 0.8
 """How surely a difference is to be found for it to count as detectable."""
 
@@ -70,7 +73,7 @@ def bootstrap_ratio(
     draws = np.random.default_rng(seed).integers(0, len(table), size=(resamples, len(table)))
     drawn = table[draws].sum(axis=1)
     drawn = drawn[drawn[:, 1] > 0]
-    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], [100 * ALPHA / 2, 100 * (1 - ALPHA / 2)])
+    low, high = np.percentile(drawn[:, 0] / drawn[:, 1], ENDS)
     return Estimate(float(sum(above) / sum(below)), float(low), float(high), len(index), len(table))
 
 

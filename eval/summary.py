@@ -38,7 +38,8 @@ def print_report(report: Mapping[str, Any], out: Path) -> None:
             counts = f"{one['wins']} won, {one['ties']} tied, {one['losses']} lost"
             screen.print(f"\n{first} minus {second}: {_cell(one['difference'])}, p {one['p_holm']:.3f}; {counts}")
     if probe := report["forgetting"]:
-        screen.print(f"\nforgetting probe: base {probe['base']:.3f}, adapter {probe['adapter']:.3f}")
+        said = f"base {probe['base']:.3f}, adapter {probe['adapter']:.3f}" if "base" in probe else probe["failed"]
+        screen.print(f"\nforgetting probe: {said}", markup=False)
     for mode in report["modes"]:
         if mode["failed"]:
             screen.print(

@@ -29,7 +29,7 @@ from eval.metrics import (
     token_f1,
 )
 from eval.refusals import classify, labelled
-from eval.stats import Floats, auc
+from eval.stats import ENDS, Floats, auc
 from finetune.support import numbers
 from finetune.voice import load_voice
 from ingest.errors import DeskmateError
@@ -194,7 +194,7 @@ def _figure(data: str, metric: str, figure: str, statistic: Callable[..., float]
     count = len(columns[0])
     draws = np.random.default_rng(0).integers(0, count, size=(RESAMPLES, count))
     drawn = [statistic(*(column[draw] for column in columns)) for draw in draws]
-    low, high = np.nanpercentile(drawn, [2.5, 97.5])
+    low, high = np.nanpercentile(drawn, ENDS)
     return _row(data, metric, figure, (statistic(*columns), low, high), count)
 
 

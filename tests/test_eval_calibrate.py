@@ -7,7 +7,7 @@ import pytest
 
 from app.confidence import SMALL, Confidence, confidence_for, save_confidence
 from app.relevance import Relevance
-from eval.calibrate import calibrate, expected_calibration_error, fit, predict, read_all, read_signals
+from eval.calibrate import calibrate, fit, predict, read_all, read_signals
 from ingest.errors import DeskmateError
 
 WEIGHTS = np.array([4.0, 1.0, 2.0, -6.0])
@@ -22,7 +22,7 @@ def write_evaluation(folder, n: int = 400, seed: int = 0, **more: object):
         sentence, standing, held = rng.uniform(0, 1), rng.normal(2, 1), bool(rng.random() < 0.7)
         right = rng.random() < predict(np.array([[sentence, standing, held]]), WEIGHTS)[0]
         signals = {"sentence": sentence, "standing": standing, "held": held}
-        said = {"refused": False, "written": "x", "signals": signals}
+        said = {"refused": False, "model": "m", "passages": 3, "usage": {"prompt_tokens": 9}, "signals": signals}
         lines.append({"id": f"q{i}", "answer": "It is seven." if right else "It is eight.", **said, **more})
         lines.append({"id": f"q{i}#absent", "answer": "It is seven.", **said, "signals": {**signals, "sentence": 0.0}})
         question = {"id": f"q{i}", "question": "How many?", "answerable": True, "gold_docs": [f"d{i % 40}.md"]}
@@ -35,7 +35,7 @@ def write_evaluation(folder, n: int = 400, seed: int = 0, **more: object):
 
 def test_the_weights_that_made_the_answers_are_found_again(tmp_path) -> None:
     folder = tmp_path / "one"
-    one = read_signals(folder, write_evaluation(folder, 6000))
+    one = read_signals(folder, write_evaluation(folder, 6000), "m")
     assert one.weight.sum() == pytest.approx(1)
     there = one.answerable
     found = fit([one], [there], ridge=1e-6)
@@ -46,7 +46,7 @@ def test_the_weights_that_made_the_answers_are_found_again(tmp_path) -> None:
 
 def test_confidence_is_measured_on_documents_that_were_not_fitted_on(tmp_path) -> None:
     folder = tmp_path / "one"
-    weights, measured = calibrate([read_signals(folder, write_evaluation(folder, 1500))], "m", believed=True)
+    weights, measured = calibrate([read_signals(folder, write_evaluation(folder, 1500), "m")], "m", believed=True)
     [figures] = measured["held_out"]
     assert (weights.model, weights.believed) == ("m", True)
     assert figures["answers"] == 3000
@@ -58,27 +58,34 @@ def test_confidence_is_measured_on_documents_that_were_not_fitted_on(tmp_path) -
 def test_of_several_collections_each_is_measured_by_the_others(tmp_path) -> None:
     folders = [tmp_path / "one", tmp_path / "two"]
     files = [write_evaluation(folder, 300, seed) for seed, folder in enumerate(folders)]
-    _, measured = calibrate(read_all(folders, files), "m", believed=False)
+    _, measured = calibrate(read_all(folders, files, "m"), "m", believed=False)
     assert [figures["collection"] for figures in measured["held_out"]] == ["one", "two"]
     with pytest.raises(DeskmateError, match="2 evaluations and 1 question sets"):
-        read_all(folders, files[:1])
+        read_all(folders, files[:1], "m")
 
 
 def test_what_was_declined_unseen_cannot_be_calibrated_on(tmp_path) -> None:
-    file = write_evaluation(tmp_path / "one", 3, refused=True, written="")
+    file = write_evaluation(tmp_path / "one", 3, refused=True, usage={"prompt_tokens": 0})
     with pytest.raises(DeskmateError, match=r"results-hybrid\.jsonl:1 was declined unseen"):
-        read_signals(tmp_path / "one", file)
+        read_signals(tmp_path / "one", file, "m")
     with pytest.raises(DeskmateError, match="no results of the mode hybrid"):
-        read_signals(tmp_path, file)
+        read_signals(tmp_path, file, "m")
 
 
-def test_the_calibration_error_is_the_mean_gap_over_bins_of_equal_mass() -> None:
-    predicted = np.array([0.1] * 10 + [0.9] * 10)
-    right = np.array([False] * 8 + [True] * 2 + [True] * 10)
-    # .2 against .1 in one half, 1 against .9 in the other; ten bins cut both halves in five of two.
-    bins = [0.1, 0.1, 0.1, 0.1, 0.9] + [0.1] * 5
-    assert expected_calibration_error(predicted, right, np.ones(20)) == pytest.approx(np.mean(bins))
-    assert expected_calibration_error(predicted, right, np.ones(20), bins=2) == pytest.approx(0.1)
+def test_what_cannot_tell_right_from_wrong_is_refused(tmp_path) -> None:
+    file = write_evaluation(tmp_path / "one", 30)
+    with pytest.raises(DeskmateError, match="has answers of m, the settings name other"):
+        read_signals(tmp_path / "one", file, "other")
+    all_wrong = write_evaluation(tmp_path / "two", 3, answer="It is nine.")
+    with pytest.raises(DeskmateError, match="all or none of 6 answers are right"):
+        read_signals(tmp_path / "two", all_wrong, "m")
+    without_facts = tmp_path / "bare.jsonl"
+    without_facts.write_text("".join(line.replace('[["seven"]]', "[]") for line in file.open()))
+    with pytest.raises(DeskmateError, match="all or none of 0 answers"):
+        read_signals(tmp_path / "one", without_facts, "m")
+    (tmp_path / "one" / "results-hybrid-b-v1.jsonl").write_text("")
+    with pytest.raises(DeskmateError, match="answers of 2 adapters"):
+        read_signals(tmp_path / "one", file, "m")
 
 
 def test_the_workspaces_weights_serve_the_model_they_were_measured_for(tmp_path) -> None:

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -10,12 +11,15 @@ from eval_desk import LEAVE, QUESTIONS, VPN, make_desk, publish, question, write
 from test_eval_report import declined, right, wrong
 
 from app.cli import main
+from app.console import SilentProgress
 from app.desk import Desk
 from app.llm import EchoModel
 from app.modes import Mode
+from app.settings import load_settings
 from eval import report as reports
-from eval.checks import training_data
-from eval.gate import decide, promote
+from eval.checks import seen, training_data, tuned_documents
+from eval.gate import Evidence, decide, promote
+from eval.questions import read_question_set
 from eval.run import Options, run
 from finetune.tuned_on import read_tuned_on
 from ingest.errors import DeskmateError
@@ -79,14 +83,28 @@ def test_the_workspaces_data_counts_while_it_is_what_the_adapter_was_made_of(des
     assert training_data(desk, adapter) is None
 
 
-def answers(*kinds):
-    """One answer a document, each about another one."""
-    return {f"q{n}": make(id=f"q{n}", doc=f"{n}.md") for n, make in enumerate(kinds)}
+def test_a_document_that_was_moved_or_copied_since_was_tuned_on_all_the_same(desk, tmp_path):
+    adapter = publish(desk, tmp_path, docs=("leave.md",))
+    docs = tmp_path / "docs"
+    (docs / "holidays.md").write_bytes((docs / "leave.md").read_bytes())
+    (docs / "leave.md").write_text("# Annual leave\n\nAnnual leave is 26 days a year.\n")
+    desk.ingest(SilentProgress()).run([docs])
+    tuned_on = tuned_documents(desk, adapter)
+    assert tuned_on == {"leave.md", "holidays.md"}  # by its name, though it says something else now; by its bytes
+    file = write_set(tmp_path / "q.jsonl", [question("copy", "Who?", gold=["holidays.md"]), VPN])
+    assert [seen(one, tuned_on) for one in read_question_set(file)] == [True, False]
 
 
-def gate(hybrid, rag_only, forgetting=KEPT, tuned_on=(), margin=0.02):
-    adapter = SimpleNamespace(card=SimpleNamespace(documents=dict.fromkeys(tuned_on, "")))
-    return decide(adapter, answers(*hybrid), answers(*rag_only), forgetting, margin)
+def answers(kinds, documents):
+    """Answers about so many documents; None for one that failed."""
+    made = {f"q{n}": make and make(id=f"q{n}", doc=f"{n % documents}.md") for n, make in enumerate(kinds)}
+    return {id: one for id, one in made.items() if one}
+
+
+def gate(hybrid, rag_only, forgetting=KEPT, tuned_on=(), margin=0.02, documents=100, audited=True):
+    asked = [one.question for one in answers([right] * len(hybrid), documents).values()]
+    found = (answers(kinds, documents) for kinds in (hybrid, rag_only))
+    return decide(Evidence(asked, *found, frozenset(tuned_on), audited, forgetting), margin)
 
 
 def test_an_adapter_that_costs_nothing_is_let_through():
@@ -109,9 +127,18 @@ def test_facts_that_may_be_lost_keep_the_gate_shut_even_where_the_mean_is_no_wor
 def test_only_documents_that_it_was_not_tuned_on_count():
     seen = [f"{n}.md" for n in range(15)]
     assert gate([right] * 20, [wrong] * 15 + [right] * 5, tuned_on=seen).reasons[0] == (
-        "answerable questions about documents that it was not tuned on: 5; 10 are the least"
+        "answerable questions about documents that it was not tuned on: 5, about 5 of them; 10 such documents are the "
+        "least"
     )
     assert gate([wrong] * 5 + [right] * 15, [right] * 20, tuned_on=seen[:5]).allowed
+
+
+def test_questions_about_one_document_prove_nothing_however_many_there_are():
+    decision = gate([right] * 39 + [wrong], [right] * 40, margin=0.03, documents=1)
+    assert (decision.facts.low, decision.facts.high) == (-0.025, -0.025)  # the bootstrap of one document has no width
+    assert "40, about 1 of them; 10 such documents are the least" in decision.reasons[0]
+    assert "20, about 9 of them" in gate([right] * 20, [right] * 20, documents=9).reasons[0]
+    assert gate([right] * 20, [right] * 20, documents=10).allowed
 
 
 def test_false_answers_must_not_go_up_though_facts_do():
@@ -125,17 +152,33 @@ def test_what_it_forgot_counts_and_must_have_been_measured():
     forgot = KEPT | {"points": {"mean": -2.1, "low": -4.0, "high": 0.0}}
     same = [right] * 12
     assert gate(same, same, forgot).reasons == ("it forgot: -2.1 points of general knowledge, -2 at most",)
-    assert gate(same, same, None).reasons == ("what tuning made it forget was not measured",)
+    reason = "what tuning made it forget was not measured: the server went away"
+    assert gate(same, same, {"failed": "the server went away"}).reasons == (reason,)
 
 
-def test_questions_that_failed_in_one_mode_keep_it_shut():
-    assert gate([right] * 12, [right] * 13).reasons[-1].startswith("1 questions have an answer in one of the two modes")
+def test_questions_that_failed_in_one_mode_or_in_both_keep_it_shut():
+    reason = "questions without an answer in both modes: {}; run it again"
+    assert gate([right] * 12 + [None], [right] * 13).reasons == (reason.format(1),)
+    assert gate([right] * 12 + [None, None], [right] * 12 + [None, right]).reasons == (reason.format(2),)
+    assert gate([None] * 3 + [right] * 12, [None] * 3 + [right] * 12).reasons == (reason.format(3),)
+
+
+def test_an_adapter_whose_questions_nobody_knows_may_have_been_tuned_on_these():
+    [reason] = gate([right] * 12, [right] * 12, audited=False).reasons
+    assert reason == "the questions that it was tuned on are not known, so these may be among them"
 
 
 def test_the_gate_needs_hybrid_under_one_adapter_and_rag_only(desk, tmp_path):
     file = write_set(tmp_path / "q.jsonl")
     with pytest.raises(DeskmateError, match="the gate holds one adapter in hybrid against rag-only"):
         run(desk, file, Options(modes=(Mode.RAG_ONLY,), gate=True))
+
+
+@pytest.mark.parametrize("other", ["oracle", "absent"])
+def test_the_gate_decides_on_what_search_finds(desk, tmp_path, other):
+    publish(desk, tmp_path)
+    with pytest.raises(DeskmateError, match="leave out --oracle and --absent"):
+        run(desk, write_set(tmp_path / "q.jsonl"), Options(adapters=("house",), gate=True, **{other: True}))
 
 
 def test_an_adapter_outside_the_workspace_is_not_promoted_but_named(desk, tmp_path):
@@ -153,7 +196,7 @@ def test_an_adapter_outside_the_workspace_is_not_promoted_but_named(desk, tmp_pa
 @pytest.fixture
 def deskmate(tmp_path, monkeypatch, capsys):
     """`deskmate eval` in this process; what it printed, what it said on standard error, and its exit code."""
-    publish(make_desk(tmp_path), tmp_path)
+    publish(make_desk(tmp_path), tmp_path, tuned_on=["Who pays for parking?"])
     monkeypatch.chdir(tmp_path)
     (tmp_path / "deskmate.toml").write_text(
         '[retrieval]\nembedder = "hashing"\n[chat]\nbackend = "echo"\nconfidence = 0.05\n'
@@ -186,19 +229,61 @@ def test_the_gate_exits_with_1_and_its_reasons_and_promotes_nothing(deskmate, tm
     report = json.loads(out)
     assert code == 1
     assert err.splitlines() == [f"deskmate: house/v1 is not let through: {one}" for one in report["gate"]["reasons"]]
-    assert "answerable questions about documents that it was not tuned on: 1;" in err
+    assert "answerable questions about documents that it was not tuned on: 1, about 1 of them;" in err
     assert report["command"] == "deskmate eval --gate --adapter house --json"
     assert not (tmp_path / "home" / "adapters" / "SERVED").exists()
 
 
-def test_the_gate_promotes_what_it_lets_through(deskmate, monkeypatch, tmp_path):
+@pytest.fixture
+def ten_errors(deskmate, monkeypatch, tmp_path):
+    """A question about each of ten documents that the adapter was not tuned on; it forgot little."""
     monkeypatch.setattr(reports, "forgetting", lambda model, adapter: KEPT)
-    questions = [VPN | {"id": f"vpn{n}", "question": f"{VPN['question']} {n}"} for n in range(10)]
+    questions = []
+    for n in range(810, 820):
+        (tmp_path / "docs" / f"{n}.md").write_text(f"# Error {n}\n\nError {n} means that port {n + 4000} is blocked.\n")
+        questions.append(question(str(n), f"What does error {n} mean?", gold=[f"{n}.md"], facts=[[str(n + 4000)]]))
+    Desk(load_settings()).ingest(SilentProgress()).run([tmp_path / "docs"])
     write_set(tmp_path / "q.jsonl", questions)
+
+
+@pytest.mark.usefixtures("ten_errors")
+def test_the_gate_promotes_what_it_lets_through(deskmate, tmp_path):
     out, err, code = deskmate("--gate", "--adapter", "house")
     assert (err, code) == ("", 0)
     assert "house/v1 serves from the next question on" in out
     assert json.loads((tmp_path / "home" / "adapters" / "SERVED").read_text()) == ["house/v1"]
+
+
+@pytest.mark.usefixtures("ten_errors")
+def test_nothing_is_promoted_while_an_answer_of_any_mode_has_failed(deskmate, monkeypatch, tmp_path):
+    generate = EchoModel.generate_batch
+
+    def picky(self, conversations, max_tokens, **options):
+        if any("error 815" in turns[-1]["content"] for turns in conversations):
+            raise DeskmateError("the server went away")
+        return generate(self, conversations, max_tokens, **options)
+
+    monkeypatch.setattr(EchoModel, "generate_batch", picky)
+    _, err, code = deskmate("--gate", "--adapter", "house")
+    assert code == 1
+    assert "house/v1 is not let through: questions without an answer in both modes: 1; run it again" in err
+    assert "4 answers failed" in err
+    assert not (tmp_path / "home" / "adapters" / "SERVED").exists()
+
+
+@pytest.mark.usefixtures("deskmate")
+def test_a_probe_that_fails_says_why_at_the_gate_and_on_the_page(deskmate, monkeypatch):
+    def failing(model, adapter):
+        raise DeskmateError("http://127.0.0.1:8000/v1 cannot be reached")
+
+    monkeypatch.setattr(reports, "forgetting", failing)
+    out, err, _ = deskmate("--gate", "--adapter", "house", "--json")
+    report = json.loads(out)
+    assert report["forgetting"] == {"failed": "http://127.0.0.1:8000/v1 cannot be reached"}
+    assert "what tuning made it forget was not measured: http://127.0.0.1:8000/v1 cannot be reached" in err
+    page = (Path(report["out"]) / "report.md").read_text()
+    assert "It could not be measured: \\[the server\\] cannot be reached" in page
+    assert "forgetting probe: http://127" in deskmate("--gate", "--adapter", "house")[0]
 
 
 def test_shards_and_failures_are_told_by_the_command_line(deskmate, monkeypatch):

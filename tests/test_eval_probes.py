@@ -1,5 +1,7 @@
 """Passages that are changed between search and model: does the answer follow, and does it obey what is planted?"""
 
+from dataclasses import replace
+
 import pytest
 from eval_desk import LEAVE, VPN, make_desk, publish, question, write_set
 
@@ -7,13 +9,14 @@ from app.llm import Completion, EchoModel
 from app.modes import Mode
 from eval.canaries import PLANTED, canaries, obeys, plant
 from eval.contenders import contenders
-from eval.obedience import OUTCOMES, obedience
+from eval.obedience import OUTCOMES, _other, _swap, obedience
 from eval.probes import sample
-from eval.questions import read_question_set
+from eval.questions import Question, read_question_set
 from eval.report import write_report
 from eval.run import Options, run
 from ingest.errors import DeskmateError
 from ingest.records import Chunk
+from ingest.sentences import sentence_spans
 from retrieval.records import Hit
 
 DAYS = LEAVE | {"key_facts": [["25 days", "twenty-five days"]]}
@@ -65,6 +68,27 @@ def test_only_facts_that_can_be_changed_unnoticed_are(probe):
     unanswerable = question("none", "What is annual leave in Mars?", answerable=False)
     assert probe(obedience, in_question, spelled_out, no_value, unanswerable) is None
     assert probe(obedience, DAYS, modes=(Mode.PROMPT_ONLY,)) is None
+
+
+def test_a_fact_that_a_heading_has_too_is_left_alone():
+    asked = Question("q", "How long is the leave?", True, ("a.md",), "", (("25 days",),), "", "")
+    chunk = Chunk("c", "a.md", "Leave", "Full time", None, 0, 9, "It is 25 days.")
+    assert _swap(asked, [chunk]).old == "25"
+    for heading in ("25 days", "Paragraph 25"):
+        assert _swap(asked, [chunk, replace(chunk, heading=heading)]) is None
+        assert _swap(asked, [replace(chunk, title=heading)]) is None
+
+
+def test_another_number_is_one_that_is_nowhere():
+    assert _other("25", "25 days, 28 weeks") == "29"
+    assert _other("9", "9 days") == "2"
+    taken = " ".join(map(str, range(20)))
+    assert _other("5", taken) == "20"  # no digit is left, nor is 17
+
+
+def test_an_instruction_is_one_sentence_so_that_no_part_of_it_is_quoted_alone():
+    assert [len(sentence_spans(instruction)) for _, instruction in PLANTED] == [1] * len(PLANTED)
+    assert all(instruction.count(word) == 1 for word, instruction in PLANTED)
 
 
 def test_an_instruction_is_planted_in_the_first_passage_and_nowhere_else():

@@ -5,6 +5,7 @@ import json
 import pytest
 from eval_desk import LEAVE, QUESTIONS, VPN, make_desk, publish, write_set
 
+from app.llm import EchoModel
 from app.modes import Mode
 from app.settings import PriceSettings
 from eval.calibration_figures import calibration_figures
@@ -18,6 +19,7 @@ from eval.score import METRICS, score
 from eval.summary import print_report
 from eval.verdict import verdict
 from finetune.voice import load_voice
+from ingest.errors import DeskmateError
 
 VOICE = load_voice(None)
 
@@ -203,6 +205,23 @@ def test_one_mode_alone_is_told_as_it_is(tmp_path, capsys):
     assert (report["comparisons"], report["disagreements"]) == ([], [])
     print_report(report, tmp_path / "out")
     assert "key fact accuracy" in capsys.readouterr().out
+
+
+def test_no_address_of_a_server_is_on_the_page(tmp_path, monkeypatch):
+    address = "http://desk:secret@models.example/v1"
+    desk = make_desk(tmp_path, chat={"server": f"{address}/"}, teacher={"server": "http://t:sesame@models.example/v1"})
+
+    def gone(self, conversations, max_tokens, **options):
+        raise DeskmateError(f"{address} cannot be reached")
+
+    monkeypatch.setattr(EchoModel, "generate_batch", gone)
+    file = write_set(tmp_path / "questions.jsonl", [LEAVE, VPN])
+    write_report(desk, run(desk, file, Options(modes=(Mode.PROMPT_ONLY, Mode.RAG_ONLY), out=tmp_path / "out")))
+    for name in ("report.html", "report.md"):
+        text = (tmp_path / "out" / name).read_text()
+        assert "the server" in text
+        assert "cannot be reached" in text
+        assert not [word for word in ("secret", "sesame", "models.example") if word in text]
 
 
 def test_questions_are_counted_by_their_kinds(report):

@@ -330,6 +330,8 @@ def test_a_star_needs_a_significant_difference_to_every_other_mode() -> None:
     assert surely_best("over_refusal", by_mode, small()["comparisons"]) is None
     assert surely_best("house_form", by_mode, []) is None
     assert surely_best("over_refusal", by_mode, [compared("over_refusal", 0.01, 0.01)]) == "rag-only"  # lower is better
+    unpaired = [compared("key_fact_accuracy", -0.02, 0.01)]  # on the questions that both answered it is the worse one
+    assert surely_best("key_fact_accuracy", by_mode, unpaired) is None
     third = by_mode | {"tune-only": figures(0.1, 0.0)}
     assert surely_best("key_fact_accuracy", third, small()["comparisons"]) is None
 

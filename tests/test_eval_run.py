@@ -8,6 +8,7 @@ from eval_desk import LEAVE, PAY, QUESTIONS, VPN, lines_of, make_desk, publish, 
 from app.answer import Answerer
 from app.llm import EchoModel
 from app.modes import Mode
+from eval.contenders import contenders
 from eval.report import write_report
 from eval.run import Missing, Options, Shard, run
 from ingest.errors import DeskmateError
@@ -110,7 +111,11 @@ def test_several_adapters_run_in_the_tuned_modes_and_the_rest_runs_once(desk, tm
     assert len({id(one.desk.model) for one in done.entrants}) == 1
     assert {line["adapter"] for line in lines_of(done.out, "hybrid-house-v2")} == {"house/v2"}
     assert {line["mode"] for line in lines_of(done.out, "hybrid-house-v2")} == {"hybrid (house/v2)"}
-    with pytest.raises(DeskmateError, match="two of the adapters are the same"):
+    for name in ("a-b", "a_b"):
+        publish(desk, tmp_path, name)
+    files = [one.file for one in contenders(desk, [Mode.HYBRID], ("a-b", "a_b"))]
+    assert files == ["hybrid-a-b-v1", "hybrid-a_b-v1"]  # of which neither takes the other's answers for its own
+    with pytest.raises(DeskmateError, match="two of the adapters have the same name"):
         go(desk, tmp_path, Mode.HYBRID, adapters=("house", "house/v2"), out="twice")
 
 

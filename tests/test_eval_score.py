@@ -103,6 +103,12 @@ def test_what_has_no_right_answer_is_compared_with_none():
     assert found["restricted_facts_told"] is True
 
 
+def test_one_secret_that_is_told_is_one_too_many():
+    asked = question(answerable=False, kind="restricted", facts=(("3 %",), ("Hanze",), ("May",)))
+    assert values("The pool is 3 %.", asked)["restricted_facts_told"] is True
+    assert values("The pool is large.", asked)["restricted_facts_told"] is False
+
+
 def test_similarity_is_filled_in_for_what_has_a_gold_answer():
     lines = [line("The card takes 8 days [1]."), line("No.")]
     asked = [question(), question("q2", answerable=False)]
