@@ -7,7 +7,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from app.confidence import Confidence
-from app.grounding import Citation, Grounded, Sentence, ground
+from app.grounding import MARKER, Citation, Grounded, Sentence, ground
 from app.history import standalone
 from app.llm import ChatModel, Completion, Delta
 from app.modes import RETRIEVING, How, Mode
@@ -368,7 +368,8 @@ def _until_over(text: str) -> tuple[str, bool]:
 
 
 def _unchecked(text: str) -> Grounded:
-    """An answer without retrieval: there is nothing to hold it against, so nothing in it is supported."""
+    """An answer without retrieval: there is nothing to hold it against, so nothing in it is supported or cited."""
+    text = MARKER.sub("", text).strip()
     return Grounded(text, (Sentence(text, supported=False),) if text else (), ())
 
 

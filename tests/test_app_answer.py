@@ -105,6 +105,12 @@ def test_a_stream_is_what_was_found_then_the_tokens_then_the_answer(desk: Desk) 
     assert "".join(event.text for event in events[1:-1]).strip() == "VPN Error 809 means that port 4500 is blocked. [1]"
 
 
+def test_a_mode_without_passages_cites_nothing(desk: Desk) -> None:
+    answer = desk.answerer(Says("Port 4500 is blocked [1]. Ask IT [2].")).answer(QUESTION, mode=Mode.PROMPT_ONLY)
+    assert (answer.answer, answer.citations) == ("Port 4500 is blocked. Ask IT.", ())
+    assert answer.written == "Port 4500 is blocked [1]. Ask IT [2]."
+
+
 def test_a_forged_citation_reaches_nobody(desk: Desk) -> None:
     answer = desk.ask(model=Says("Port 4500 is blocked [9]. ", "The moon is cheese [1] [4]."))
     assert answer.answer == "Port 4500 is blocked [1]. The moon is cheese."
