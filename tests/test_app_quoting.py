@@ -1,0 +1,66 @@
+"""The documents' own words: which sentences, without the document's layout, each with a citation that is verbatim."""
+
+import pytest
+
+from app.quoting import quote
+from app.relevance import Nearest
+from finetune.house_form import check
+from finetune.voice import load_voice
+from ingest.records import Chunk
+
+VOICE = load_voice()
+
+
+def chunk(text: str, doc: str = "a.md", start: int = 100) -> Chunk:
+    return Chunk(f"id-{doc}", doc, "Title", "Heading", None, start, start + len(text), text)
+
+
+def whole(text: str, place: int = 0, doc: str = "a.md") -> Nearest:
+    return Nearest(place, chunk(text, doc), 0, len(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("Leave is 25 days.", "Leave is 25 days [1]."),
+        ("Is leave 25 days!", "Is leave 25 days [1]!"),
+        ("- Lost or stolen: call 4911", "Lost or stolen: call 4911 [1]."),
+        ("4. Never share the passphrase.", "Never share the passphrase [1]."),
+        ("| Hot meal | 5.40 EUR |", "Hot meal | 5.40 EUR [1]."),
+        ("-20 °C is the set point of the freezer.", "-20 °C is the set point of the freezer [1]."),
+        ("--force overwrites every file", "--force overwrites every file [1]."),
+        ("`__init__.py` must be there", "`__init__.py` must be there [1]."),
+        ("Leave is 25 days [2].", "Leave is 25 days [1]."),
+        ("Call these numbers:", "Call these numbers [1]."),
+    ],
+)
+def test_a_sentence_loses_its_layout_and_nothing_else(text: str, said: str) -> None:
+    found = quote([whole(text)], 3, VOICE)
+    assert found is not None
+    assert found.text == said
+    (citation,) = found.citations
+    assert (citation.quote, citation.start, citation.end, citation.n) == (text, 100, 100 + len(text), 1)
+
+
+def test_two_sentences_stand_in_the_order_of_the_passages_and_keep_the_house_form() -> None:
+    nearest = [
+        whole("Ask the desk for a badge.", 1, "b.md"),
+        whole("Leave is 25 days.", 0),
+        whole("A third one here.", 2),
+    ]
+    found = quote(nearest, 3, VOICE)
+    assert found is not None
+    assert found.text == "Leave is 25 days [1]. Ask the desk for a badge [2]."
+    assert [(one.n, one.doc) for one in found.citations] == [(1, "a.md"), (2, "b.md")]
+    assert all(sentence.supported for sentence in found.sentences)
+    assert check(found.text, VOICE, 3) == ()
+
+
+def test_only_what_the_model_has_read_is_quoted_and_nothing_longer_than_an_answer() -> None:
+    endless = whole("word " * (VOICE.answer.longest_words + 1))
+    unread = whole("Leave is 25 days.", 3)
+    assert quote([endless, unread], 3, VOICE) is None
+    assert quote([], 3, VOICE) is None
+    found = quote([endless, unread, whole("Ask the desk for a badge.", 2)], 3, VOICE)
+    assert found is not None
+    assert found.text == "Ask the desk for a badge [3]."
