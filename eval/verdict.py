@@ -20,9 +20,10 @@ def verdict(modes: Sequence[Mapping[str, Any]], comparisons: Sequence[Mapping[st
     main = main or next((one for one in comparisons if one["metric"] == FACTS), None)
     said = _compared(main) if main else _alone(modes[0])
     form = next((one for one in comparisons if main and one["metric"] == FORM and one["modes"] == main["modes"]), None)
-    if form and form["p_holm"] < ALPHA:
+    if main and form and form["p_holm"] < ALPHA:
         gain = 100 * form["difference"]["mean"]
-        said += f", and keeps the house form in {abs(gain):.0f} of 100 answers {'more' if gain > 0 else 'fewer'}"
+        more = "more" if gain > 0 else "fewer"
+        said += f"; {main['modes'][0]} keeps the house form in {abs(gain):.0f} of 100 answers {more}"
     if gate:
         said += "; the adapter may serve" if gate["allowed"] else f"; the adapter may not serve: {gate['reasons'][0]}"
     return f"{said}."

@@ -187,7 +187,7 @@ def compared(metric, mean, p, detectable=0.07):
 def test_the_verdict_says_in_a_sentence_what_was_shown_and_what_was_not():
     better = [compared("key_fact_accuracy", 0.12, 0.01), compared("house_form", 0.4, 0.001)]
     assert verdict([], better, {"allowed": True, "reasons": []}) == (
-        "hybrid tells 12 of 100 key facts more than rag-only (+7 to +17), and keeps the house form in 40 of 100 "
+        "hybrid tells 12 of 100 key facts more than rag-only (+7 to +17); hybrid keeps the house form in 40 of 100 "
         "answers more; the adapter may serve."
     )
     same = [compared("key_fact_accuracy", 0.01, 0.8), compared("house_form", 0.4, 0.2)]
