@@ -162,24 +162,23 @@ def _auc(positive: Floats, negative: Floats) -> float | None:
 
 
 def fit(collections: Sequence[Signals], picked: Sequence[npt.NDArray[np.bool_]] = (), ridge: float = 1e-3) -> Floats:
-    """Weighted logistic regression by Newton's method; three weights and the bias."""
+    """Weighted logistic regression with a ridge on all weights but the bias; the bias is the last one."""
+    from scipy.optimize import minimize
+
     keep = picked or [np.ones(len(one.right), dtype=bool) for one in collections]
     x = np.concatenate([one.x[rows] for one, rows in zip(collections, keep, strict=True)])
     y = np.concatenate([one.right[rows] for one, rows in zip(collections, keep, strict=True)]).astype(float)
     weight = np.concatenate([one.weight[rows] for one, rows in zip(collections, keep, strict=True)])
     weight = weight / weight.sum()
     x = np.column_stack([x, np.ones(len(x))])
-    penalty = ridge * np.diag([1.0] * (x.shape[1] - 1) + [0.0])
-    solution = np.zeros(x.shape[1])
-    for _ in range(100):
-        p = predict(x[:, :-1], solution)
-        gradient = x.T @ (weight * (p - y)) + penalty @ solution
-        hessian = x.T @ (x * (weight * p * (1 - p))[:, None]) + penalty + 1e-9 * np.eye(x.shape[1])
-        step = np.linalg.solve(hessian, gradient)
-        solution = solution - step
-        if float(np.abs(step).max()) < 1e-8:
-            break
-    return solution
+    shrunk = ridge * np.array([1.0] * (x.shape[1] - 1) + [0.0])
+
+    def loss(solution: Floats) -> tuple[float, Floats]:
+        z = x @ solution
+        value = weight @ (np.logaddexp(0, z) - y * z) + shrunk @ solution**2 / 2
+        return float(value), x.T @ (weight * (predict(x[:, :-1], solution) - y)) + shrunk * solution
+
+    return np.asarray(minimize(loss, np.zeros(x.shape[1]), jac=True, method="BFGS", tol=1e-7).x)
 
 
 def predict(x: Floats, weights: Floats) -> Floats:
