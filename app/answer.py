@@ -45,7 +45,7 @@ class Answer:
     """A finished answer. `answer` carries its citation markers like `[1]`; `sentences` joined give the same words.
 
     `written` is what the model wrote, before anything was checked; empty when it was not asked. The model read the
-    first `passages` of the `hits`. `held`: they support something of what it wrote. `quoted`: they don't, and their own
+    first `passages` of the `hits`. `held`: it can stand, see `Answerer`. `quoted`: it cannot, and the documents' own
     words stand instead.
     `confidence` is the probability that the answer is right.
     """
@@ -118,7 +118,11 @@ _OVER = re.compile(rf"{OPEN}|{CLOSE}|\n\s*(?:Question|Passage \d+)\b", re.IGNORE
 
 
 class Answerer:
-    """Answers questions in any mode that retriever and adapter allow."""
+    """Answers questions in any mode that retriever and adapter allow.
+
+    What the model wrote can stand where the passages support something of it; of a model that is not believed
+    (`app.confidence`), only where it rests on the sentence that comes nearest to the question.
+    """
 
     def __init__(
         self,
@@ -269,7 +273,7 @@ class Answerer:
             refused, grounded = refusal, _unchecked(text)
         else:
             grounded = ground("" if refusal else text, found.passages, self._voice)
-            held = any(sentence.citations for sentence in grounded.sentences)
+            held = self._holds(found, grounded)
             confidence = self._limits.weights(found.relevance, held) if found.passages else 0.0
             if found.declined or not (held or stopped):
                 quotation = self._quotation(found, refusal)
@@ -299,6 +303,12 @@ class Answerer:
             quoted=quoted,
             relevance=found.relevance,
         )
+
+    def _holds(self, found: "_Found", grounded: Grounded) -> bool:
+        if self._limits.weights.believed:
+            return bool(grounded.citations)
+        nearest = next((one for one in found.relevance.nearest if one.place < len(found.passages)), None)
+        return nearest is not None and any(nearest.is_at(c.chunk_id, c.start, c.end) for c in grounded.citations)
 
     def _quotation(self, found: "_Found", refusal: bool) -> Grounded | None:
         """The documents' own words where the model's do not hold; None where to decline is better."""

@@ -56,6 +56,10 @@ class Nearest:
     start: int
     end: int
 
+    def is_at(self, chunk_id: str, start: int, end: int) -> bool:
+        """Whether it is the sentence at that place of a document."""
+        return (self.chunk.id, self.chunk.start + self.start, self.chunk.start + self.end) == (chunk_id, start, end)
+
 
 @dataclass(frozen=True, slots=True)
 class Relevance:

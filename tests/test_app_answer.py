@@ -302,6 +302,19 @@ def test_a_model_whose_refusals_mean_nothing_is_not_believed(desk: Desk) -> None
     assert (doubted.refused, doubted.quoted) == (False, True)
 
 
+@pytest.mark.parametrize(
+    ("written", "stands"),
+    [("Error 809 means that port 4500 is blocked.", True), ("Switch to the other profile.", False)],
+)
+def test_what_a_model_that_is_not_believed_wrote_stands_only_where_it_rests_on_the_nearest_sentence(
+    desk: Desk, written: str, stands: bool
+) -> None:
+    believed = desk.ask(model=Says(written))
+    assert (believed.held, believed.quoted) == (True, False)
+    doubted = desk.answerer(Says(written), weights=replace(WEIGHTS, believed=False)).answer(QUESTION)
+    assert (doubted.held, doubted.quoted) == (stands, not stands)
+
+
 def test_a_stopped_answer_stays_what_it_was(desk: Desk) -> None:
     cancel = threading.Event()
     events = desk.answerer(Says("The moon ", "is cheese.")).stream(QUESTION, cancel=cancel)

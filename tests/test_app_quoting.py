@@ -42,16 +42,17 @@ def test_a_sentence_loses_its_layout_and_nothing_else(text: str, said: str) -> N
     assert (citation.quote, citation.start, citation.end, citation.n) == (text, 100, 100 + len(text), 1)
 
 
-def test_two_sentences_stand_in_the_order_of_the_passages_and_keep_the_house_form() -> None:
+def test_the_best_sentences_stand_in_the_order_of_the_passages_and_keep_the_house_form() -> None:
     nearest = [
         whole("Ask the desk for a badge.", 1, "b.md"),
         whole("Leave is 25 days.", 0),
-        whole("A third one here.", 2),
+        whole("Badges are blue.", 2, "c.md"),
+        whole("A fourth one here.", 2, "c.md"),
     ]
     found = quote(nearest, 3, VOICE)
     assert found is not None
-    assert found.text == "Leave is 25 days [1]. Ask the desk for a badge [2]."
-    assert [(one.n, one.doc) for one in found.citations] == [(1, "a.md"), (2, "b.md")]
+    assert found.text == "Leave is 25 days [1]. Ask the desk for a badge [2]. Badges are blue [3]."
+    assert [(one.n, one.doc) for one in found.citations] == [(1, "a.md"), (2, "b.md"), (3, "c.md")]
     assert all(sentence.supported for sentence in found.sentences)
     assert check(found.text, VOICE, 3) == ()
 
