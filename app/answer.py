@@ -2,10 +2,10 @@
 
 import re
 import threading
-import time
 from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
+from app.clock import Clock, Timing
 from app.confidence import Confidence
 from app.grounding import MARKER, Citation, Grounded, Sentence, ground
 from app.history import standalone
@@ -29,15 +29,6 @@ class Usage:
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Wall times in milliseconds from the moment the question came in."""
-
-    retrieval_ms: float = 0.0
-    first_token_ms: float = 0.0
-    total_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,7 +180,7 @@ class Answerer:
         Raises:
             DeskmateError: an empty or endless question, no usable index, model or adapter.
         """
-        clock = _Clock()
+        clock = Clock()
         how = self._decide(mode, groups)
         [found] = self._find([question], how.mode, groups, history)
         clock.retrieved()
@@ -219,7 +210,7 @@ class Answerer:
         Returns:
             Answers in the order of the questions. Their times are shares of the batch's; none has a first token.
         """
-        clock = _Clock()
+        clock = Clock()
         how = self._decide(mode, groups)
         found = self._find(questions, how.mode, groups, (), edit)
         clock.retrieved()
@@ -336,7 +327,7 @@ class Answerer:
         found: "_Found",
         adapter: Adapter | None,
         history: Sequence[Turn],
-        clock: "_Clock",
+        clock: Clock,
         cancel: threading.Event | None,
     ) -> Generator[Token, None, tuple[str, Usage]]:
         """Stream the model's answer; return its whole text and what it cost."""
@@ -381,26 +372,3 @@ def _unchecked(text: str) -> Grounded:
     """An answer without retrieval: there is nothing to hold it against, so nothing in it is supported or cited."""
     text = MARKER.sub("", text).strip()
     return Grounded(text, (Sentence(text, supported=False),) if text else (), ())
-
-
-class _Clock:
-    """Wall times of one answer in milliseconds."""
-
-    def __init__(self) -> None:
-        self._start = time.perf_counter()
-        self.retrieval_ms = 0.0
-        self._first_token_ms = 0.0
-
-    def _now(self) -> float:
-        return (time.perf_counter() - self._start) * 1000
-
-    def retrieved(self) -> None:
-        self.retrieval_ms = self._now()
-
-    def wrote(self) -> None:
-        self._first_token_ms = self._first_token_ms or self._now()
-
-    def timing(self, share: int = 1) -> Timing:
-        """The times so far, of one of `share` questions."""
-        times = (self.retrieval_ms, self._first_token_ms, self._now())
-        return Timing(*(round(ms / share, 1) for ms in times))

@@ -9,7 +9,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from app.answer import Answer, Event, Finished, Retrieved, Timing, Token, Usage
+from app.answer import Answer, Event, Finished, Retrieved, Token, Usage
+from app.clock import Timing
 from app.desk import DeskStatus
 from app.grounding import Citation, Sentence
 from app.modes import Mode
