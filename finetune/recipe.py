@@ -24,6 +24,12 @@ class LoraRecipe(BaseModel):
     rank: int = Field(16, ge=1, le=512, description="Columns of A and rows of B.")
     alpha: float = Field(32, gt=0, description="The adapter's product is multiplied by alpha / rank.")
     dropout: float = Field(0.0, ge=0, lt=1, description="Share of an adapter's inputs that are left out in tuning.")
+    strength: float = Field(
+        1.0,
+        gt=0,
+        le=1,
+        description="Share of what was learnt that the adapter keeps; less of it forgets less of what the base knew.",
+    )
     layers: Literal["all-linear"] | tuple[str, ...] = Field(
         "all-linear", description="Names of the linear layers that are adapted, or `all-linear`."
     )

@@ -150,6 +150,7 @@ def run(
         held_out=pack_groups(prepared.held_out, recipe.pack_tokens),
         logger=logger,
         patience=recipe.patience,
+        strength=recipe.lora.strength,
         score=(lambda: score(model, base)) if score else None,
     )
     done = list(checkpoints(place.work))[-1] if resume else 0
@@ -178,7 +179,7 @@ def run(
             _copy_model(checkpoints(place.work)[best], staged)
             base.tokenizer.save_pretrained(staged)
         else:
-            _copy_adapter(checkpoints(place.work)[best], staged, base.name)
+            _copy_adapter(checkpoints(place.work)[best], staged, base.name, recipe.lora.strength)
         (staged / "recipe.json").write_text(recipe.model_dump_json(indent=1) + "\n", "utf-8")
         draw_curve(log, staged / CURVE)
     return TuneResult(place.out, base.name, base_identity, recipe, figures)
@@ -287,11 +288,15 @@ def _figures(prepared: Prepared, log: Log, best: int, seconds: float) -> dict[st
     return {name: value for name, value in figures.items() if value is not None}
 
 
-def _copy_adapter(checkpoint: Path, folder: Path, base: str) -> None:
-    """Put a checkpoint's adapter into a folder, rounded to bfloat16, without what only this machine knows."""
+def _copy_adapter(checkpoint: Path, folder: Path, base: str, strength: float) -> None:
+    """Put a checkpoint's adapter into a folder, rounded to bfloat16, without what only this machine knows.
+
+    `strength` goes into alpha, so that PEFT, vLLM and merging all know of it.
+    """
     _copy_rounded(checkpoint / WEIGHTS, folder / WEIGHTS)
     config = json.loads((checkpoint / CONFIG).read_text("utf-8"))
     config["base_model_name_or_path"] = base
+    config["lora_alpha"] *= strength
     config["target_modules"] = sorted(config["target_modules"])
     (folder / CONFIG).write_text(json.dumps(config, indent=1, sort_keys=True) + "\n", "utf-8")
 

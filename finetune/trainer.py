@@ -42,12 +42,16 @@ PREFIX = "checkpoint-"
 
 @dataclass(frozen=True, slots=True)
 class Course:
-    """What a run does: its steps, what each evaluation reads, and an optional score of the model as it is then."""
+    """What a run does: its steps, what each evaluation reads, and an optional score of the model as it is then.
+
+    `strength`: the share of the adapter's product that is evaluated, and kept in the end.
+    """
 
     steps: Sequence[Step]
     held_out: Sequence[Pack]
     logger: Logger
     patience: int = 0
+    strength: float = 1.0
     score: Callable[[], float] | None = None
 
     def tired(self, state: TrainerState) -> bool:
@@ -134,6 +138,15 @@ class PackTrainer(SFTTrainer):
         """Read the held-out packs, and ask for the score; all processes learn the same figures."""
         begun, rank = time.perf_counter(), self.args.process_index
         self.model.eval()
+        with at_strength(self.model, self._course.strength):
+            metrics = self._held_out(rank)
+        if rank == 0:
+            self._course.logger.evaluated(
+                self.state.global_step, metrics.get("eval_loss"), metrics.get("eval_score"), time.perf_counter() - begun
+            )
+        return metrics
+
+    def _held_out(self, rank: int) -> dict[str, float]:
         sums = torch.zeros(2, dtype=torch.float64, device=self.args.device)
         with torch.no_grad(), self.compute_loss_context_manager():
             for pack in self._course.held_out[rank :: self.args.world_size]:
@@ -147,10 +160,6 @@ class PackTrainer(SFTTrainer):
                 with plain_attention(self.model):
                     value += self._course.score()
             metrics["eval_score"] = float(broadcast(value))
-        if rank == 0:
-            self._course.logger.evaluated(
-                self.state.global_step, metrics.get("eval_loss"), metrics.get("eval_score"), time.perf_counter() - begun
-            )
         return metrics
 
     def _save_checkpoint(self, model: Any, trial: Any) -> None:
@@ -285,6 +294,24 @@ def arguments(recipe: Recipe, folder: Path, base: Base, best: Literal["score", "
 def checkpoints(folder: Path) -> dict[int, Path]:
     """The checkpoints in a folder by their step, the latest last."""
     return dict(sorted((int(path.name.removeprefix(PREFIX)), path) for path in folder.glob(f"{PREFIX}*")))
+
+
+@contextmanager
+def at_strength(model: Any, strength: float) -> Iterator[None]:
+    """Let the model compute with a share of its adapter: between base and tuned, it keeps more of both than it loses.
+
+    Wortsman et al., 2022 (WiSE-FT), https://arxiv.org/abs/2109.01903, for whole weights.
+    """
+    from peft.tuners.lora import LoraLayer
+
+    layers = [module for module in model.modules() if isinstance(module, LoraLayer)]
+    for layer in layers:
+        layer.scale_layer(strength)
+    try:
+        yield
+    finally:
+        for layer in layers:
+            layer.unscale_layer()
 
 
 @contextmanager

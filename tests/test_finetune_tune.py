@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 from tune_kit import row, rows, save_tiny_base, tiny_recipe
 
+from finetune.adapter_card import CONFIG, WEIGHTS
 from finetune.checks import Data, estimate, prepare
 from finetune.lora import read_lora
 from finetune.model import load_base, pick_base
@@ -113,6 +114,19 @@ def test_the_checkpoint_with_the_best_score_is_kept_and_tuning_stops_when_nothin
 
 
 @pytest.mark.slow
+def test_less_strength_trains_alike_and_is_what_is_evaluated_and_kept(base, tmp_path) -> None:
+    whole, half = (
+        run(base, tmp_path / str(strength), lora={**LORA, "strength": strength}, evaluate_every=100)
+        for strength in (1.0, 0.5)
+    )
+    assert steps_of(tmp_path / "1.0") == steps_of(tmp_path / "0.5")
+    assert whole.figures["held_out_loss_before"] == half.figures["held_out_loss_before"]
+    assert whole.figures["held_out_loss"] < half.figures["held_out_loss"]
+    files = [[(one.folder / name).read_bytes() for name in (CONFIG, WEIGHTS)] for one in (whole, half)]
+    assert files[0][1] == files[1][1]
+    assert [read_lora(*pair).alpha for pair in files] == [4, 2]
+
+
 def test_a_run_that_was_killed_goes_on_to_the_same_losses(base, tmp_path) -> None:
     run(base, tmp_path / "whole", lora=LORA)
     killed = tmp_path / "killed"
