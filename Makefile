@@ -14,7 +14,7 @@ chat: $(READY)  ## ingest the sample documents and open the chat
 
 tune: $(READY)  ## make the sample company's adapter anew, as it lies in data/adapters
 	$(BIN)/deskmate ingest data/sample
-	$(BIN)/deskmate synth --questions data/questions.jsonl --pairs 2000
+	$(BIN)/deskmate synth --questions data/questions.jsonl --pairs 1500
 	$(BIN)/deskmate tune --recipe smollm2-135m-cpu --name house
 	rm -rf data/adapters/house
 	$(BIN)/deskmate adapters export house --out data/adapters/house
