@@ -9,6 +9,8 @@ from collections.abc import Callable
 from bs4 import BeautifulSoup, Comment, Tag
 from bs4.element import PreformattedString
 
+from ingest.hidden import hides
+
 _NEVER_READ = (
     "script style noscript template nav iframe object embed applet svg canvas audio video map dialog head input "
     "select textarea option datalist progress meter frame frameset noframes link meta base del s strike rp rt "
@@ -29,17 +31,6 @@ _CLUTTER_NAMES = frozenset(_NAMES.split())
 """Classes and ids of what content systems put around a page (Confluence, SharePoint, Drupal, DocBook, MediaWiki)."""
 
 _ASIDE_CONTENT = re.compile(r"note|tip|warn|info|callout|admonition|important|hint|caution", re.IGNORECASE)
-_HIDDEN_STYLE = re.compile(
-    r"(?:^|;)\s*(?:"
-    r"display\s*:\s*none|visibility\s*:\s*(?:hidden|collapse)|mso-hide\s*:\s*all|content-visibility\s*:\s*hidden"
-    r"|(?:font-size|opacity|max-height|max-width|height|width|zoom)\s*:\s*(?:0*\.?0+)(?:px|pt|em|rem|%|vh|vw)?"
-    r"\s*(?:!important)?\s*(?:;|$)"
-    r"|(?:left|top|right|bottom|text-indent|margin-left|margin-top)\s*:\s*-\s*\d{3,}(?:\.\d+)?(?:px|pt|em|rem|%|vw)?"
-    r"|clip\s*:\s*rect\((?:\s*[01](?:px)?[\s,]*){4}\)|clip-path\s*:\s*inset\(\s*(?:50|100)%"
-    r"|transform\s*:\s*scale[xy]?\(\s*0\s*[,)]|color\s*:\s*transparent"
-    r")",
-    re.IGNORECASE,
-)
 _LABELLING = ["h1", "h2", "h3", "h4", "h5", "h6", "summary", "dt"]
 
 
@@ -82,7 +73,7 @@ def _is_hidden(tag: Tag) -> bool:
     if str(attrs.get("aria-hidden", "")).lower() == "true":
         return True
     style = attrs.get("style")
-    return bool(style and _HIDDEN_STYLE.search(str(style)))
+    return bool(style and hides(str(style)))
 
 
 def _is_page_frame(tag: Tag) -> bool:

@@ -4,12 +4,11 @@ import re
 
 from markdown_it.token import Token
 
+from ingest.hidden import hides
+
 _TAG = re.compile(r"<(/?)([a-zA-Z][a-zA-Z0-9-]*)([^>]*?)(/?)>", re.DOTALL)
-_HIDDEN = re.compile(
-    r"(?:^|\s)hidden(?![\w-])(?!\s*=\s*[\"']?until)|aria-hidden\s*=\s*[\"']?true|display\s*:\s*none|visibility\s*:\s*hidden"
-    r"|font-size\s*:\s*0(?![.\d]*[1-9])|opacity\s*:\s*0(?![.\d]*[1-9])",
-    re.IGNORECASE,
-)
+_HIDDEN = re.compile(r"(?:^|\s)hidden(?![\w-])(?!\s*=\s*[\"']?until)|aria-hidden\s*=\s*[\"']?true", re.IGNORECASE)
+_STYLE = re.compile(r"(?:^|\s)style\s*=\s*(?:\"([^\"]*)\"|'([^']*)'|(\S+))", re.IGNORECASE)
 _VOID = frozenset({"br", "hr", "img", "wbr", "input", "link", "meta", "area", "col", "source"})
 _TAGS = (
     "a abbr acronym address b bdi bdo big blockquote button center cite code data dd del details dfn div dl dt em "
@@ -104,7 +103,10 @@ class _Reader:
 
     @staticmethod
     def _hides(name: str, attributes: str) -> bool:
-        return name in _DROPPED or bool(attributes and _HIDDEN.search(attributes))
+        if name in _DROPPED or _HIDDEN.search(attributes):
+            return True
+        style = _STYLE.search(attributes)
+        return style is not None and hides(style[1] or style[2] or style[3] or "")
 
     def _leave(self, name: str) -> None:
         """Close what is being skipped, up to the tag `name`."""

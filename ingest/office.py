@@ -14,6 +14,7 @@ import mammoth
 from bs4 import BeautifulSoup
 
 from ingest.errors import DeskmateError
+from ingest.hidden_runs import without_hidden
 from ingest.html import draft_html
 from ingest.numbering import heading_numbers
 from ingest.pieces import Draft, Piece
@@ -32,19 +33,21 @@ p[style-name^='TOC '] => !
 p[style-name='table of figures'] => !
 strike => s
 """
-_ERRORS = (KeyError, ValueError, TypeError, AttributeError, IndexError, LookupError, ExpatError, SAXException, OSError)
-"""What mammoth raises for documents that are not as it expects them."""
+_ERRORS = (LookupError, ValueError, TypeError, AttributeError, ExpatError, SAXException, OSError, SyntaxError)
+"""What mammoth and lxml raise for documents that are not as they expect them."""
 
 
 def draft_docx(data: bytes) -> Draft:
     """Find the pieces of a Word document. Numbers that Word gives to headings are put before them.
 
-    Images leave their alternative text; comments, deleted text, page headers and tables of contents are left out.
+    Images leave their alternative text; comments, deleted and hidden text, page headers and tables of contents are left
+    out.
 
     Raises:
         DeskmateError: the document is damaged.
     """
     try:
+        data = without_hidden(data)
         html = mammoth.convert_to_html(
             io.BytesIO(data),
             style_map=_STYLES,

@@ -7,6 +7,7 @@ import ctypes
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 
 import pypdfium2  # noqa: TID253  this is the leaf that wraps it
@@ -88,7 +89,7 @@ def _read_page(document: pypdfium2.PdfDocument, index: int) -> Page:
         width, height = page.get_size()
         text = page.get_textpage()
         try:
-            return Page(index + 1, width, height, tuple(_Reader(text).runs()))
+            return Page(index + 1, width, height, tuple(_Reader(text, _Sheet(page)).runs()))
         finally:
             text.close()
     finally:
@@ -107,11 +108,34 @@ class _Word:
     """Whether no space of the file's own stands before it; pdfium puts one there where it sees a gap."""
 
 
-class _Reader:
-    """Reads one page character by character; asks for boxes at the ends of words only, as each call costs."""
+class _Sheet:
+    """What a page shows: its visible part, and whether there are pictures on it."""
 
-    def __init__(self, page: pypdfium2.PdfTextPage) -> None:
+    def __init__(self, page: pypdfium2.PdfPage) -> None:
+        self._page = page
+        self._left, self._bottom, self._right, self._top = page.get_cropbox()
+
+    def shows(self, word: _Word) -> bool:
+        """Whether a word lies on the page, at least in part."""
+        across = word.left < self._right and word.right > self._left
+        return bool(across and self._bottom <= word.bottom <= self._top)
+
+    @cached_property
+    def pictures(self) -> bool:
+        """Whether the page has a picture."""
+        return next(iter(self._page.get_objects(filter=[raw.FPDF_PAGEOBJ_IMAGE])), None) is not None
+
+
+class _Reader:
+    """Reads one page character by character; asks for boxes at the ends of words only, as each call costs.
+
+    What nobody sees is left out: words beside the page, smaller than a point, or drawn invisibly. Under a picture
+    invisible words are what text recognition has read in a scan.
+    """
+
+    def __init__(self, page: pypdfium2.PdfTextPage, sheet: _Sheet) -> None:
         self._page = page.raw
+        self._sheet = sheet
         self._count = page.count_chars()
         self._box = [ctypes.c_double() for _ in range(4)]
         self._name = ctypes.create_string_buffer(256)
@@ -161,7 +185,8 @@ class _Reader:
         line: list[_Word] = []
         for word in self._words():
             if word is not None:
-                line.append(word)
+                if self._is_seen(word):
+                    line.append(word)
             elif line:
                 yield line
                 line = []
@@ -193,6 +218,13 @@ class _Reader:
                     yield self._word(start, index, letters, apart)
                     yield None
                     letters, apart = [], False
+
+    def _is_seen(self, word: _Word) -> bool:
+        tiny = 0 < self._size(word.first) < 1 and word.right - word.left < len(word.text)
+        if tiny or not self._sheet.shows(word):
+            return False
+        mode = raw.FPDFTextObj_GetTextRenderMode(raw.FPDFText_GetTextObject(self._page, word.first))
+        return mode not in (raw.FPDF_TEXTRENDERMODE_INVISIBLE, raw.FPDF_TEXTRENDERMODE_CLIP) or self._sheet.pictures
 
     def _letter(self, index: int) -> str:
         code = raw.FPDFText_GetUnicode(self._page, index)

@@ -7,7 +7,7 @@ EVERYONE = "everyone"
 """The access group that every asker is in."""
 
 
-PARSERS = 1
+PARSERS = 2
 """Version of what parsers and chunking make of a file. Raise it when they change, and every document is read anew."""
 
 

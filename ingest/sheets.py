@@ -57,6 +57,7 @@ def _sheet(sheet: Any, large: bool, only: bool) -> Iterator[Piece]:
     grid = [[_shown(cell) for cell in row] for row in sheet.iter_rows()]
     bold = None
     if not large:
+        _empty_hidden(sheet, grid)
         bold = Bold(
             *(
                 frozenset(at for at, row in enumerate(sheet.iter_rows()) if test(row))
@@ -68,6 +69,17 @@ def _sheet(sheet: Any, large: bool, only: bool) -> Iterator[Piece]:
     if pieces and not (only and _PLAIN_NAME.fullmatch(sheet.title)):
         yield Piece(BlockKind.HEADING, sheet.title, 2)
     yield from pieces
+
+
+def _empty_hidden(sheet: Any, grid: list[list[str]]) -> None:
+    """Leave out what nobody sees: hidden columns, and rows that somebody hid. A filter hides rows only for a while."""
+    spans = [span for span in sheet.column_dimensions.values() if span.hidden]
+    columns = {at for span in spans for at in range(span.min - sheet.min_column, span.max - sheet.min_column + 1)}
+    rows = {number for number, row in sheet.row_dimensions.items() if row.hidden and not sheet.auto_filter.ref}
+    for number, row in enumerate(grid, sheet.min_row):
+        for at in range(len(row)):
+            if at in columns or number in rows:
+                row[at] = ""
 
 
 def _is_bold(row: Any) -> bool:

@@ -24,17 +24,18 @@ _A = "{http://schemas.openxmlformats.org/drawingml/2006/main}"
 def draft_pptx(data: bytes) -> Draft:
     """Find the pieces of a presentation: each slide's title as a heading, its text, tables, charts and notes.
 
-    `page` is the number of the slide. Hidden slides are left out.
+    `page` is the number of the slide. Hidden slides and shapes are left out, and what lies beside the slide.
 
     Raises:
         DeskmateError: the presentation is damaged.
     """
     try:
         deck = Presentation(io.BytesIO(data))
+        size = deck.slide_width or 0, deck.slide_height or 0
         pieces = []
         for number, slide in enumerate(deck.slides, 1):
             if slide.element.get("show") != "0":
-                pieces += [Piece(p.kind, p.text, p.level, number) for p in _slide(slide, number)]
+                pieces += [Piece(p.kind, p.text, p.level, number) for p in _slide(slide, number, size)]
         return Draft(_title(deck, pieces), pieces)
     except _ERRORS as error:
         raise DeskmateError(f"the presentation is damaged ({type(error).__name__}); open and save it again") from error
@@ -48,15 +49,26 @@ def _title(deck: Any, pieces: list[Piece]) -> str:
     return "" if given.lower() in {"powerpoint presentation", "presentation", "presentation title"} else given
 
 
-def _slide(slide: Any, number: int) -> Iterator[Piece]:
+def _slide(slide: Any, number: int, size: tuple[int, int]) -> Iterator[Piece]:
     title = slide.shapes.title
     words = " ".join(title.text_frame.text.split()) if title is not None else ""
     yield Piece(BlockKind.HEADING, words or f"Slide {number}", 1 if number == 1 else 2)
     for shape in _in_order(slide.shapes):
-        if title is None or shape.shape_id != title.shape_id:
+        if _is_seen(shape, size) and (title is None or shape.shape_id != title.shape_id):
             yield from _shape(shape)
     if slide.has_notes_slide and (frame := slide.notes_slide.notes_text_frame) is not None and frame.text.strip():
         yield Piece(BlockKind.PARAGRAPH, "Notes: " + "\n".join(p.text for p in frame.paragraphs if p.text.strip()))
+
+
+def _is_seen(shape: Any, size: tuple[int, int]) -> bool:
+    """Whether some of a shape lies on the slide, and it is not switched off. Without a place it has its layout's."""
+    if shape.element.xpath("./*/p:cNvPr[@hidden='1' or @hidden='true']"):
+        return False
+    begins, lengths = (shape.left, shape.top), (shape.width, shape.height)
+    return all(
+        begin is None or (begin < whole and begin + (length or 0) >= 0)
+        for begin, length, whole in zip(begins, lengths, size, strict=True)
+    )
 
 
 def _in_order(shapes: Any) -> list[Any]:
