@@ -6,12 +6,12 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field
 
 from app.clock import Clock, Timing
-from app.confidence import Confidence
-from app.grounding import MARKER, Citation, Grounded, Sentence, ground
+from app.corrected import Corrected, Corrections, none
+from app.decision import AnswerLimits, Decisions, Found
+from app.grounding import Citation, Sentence
 from app.history import standalone
 from app.llm import ChatModel, Completion, Delta
 from app.modes import RETRIEVING, How, Mode
-from app.quoting import quote
 from app.relevance import NOTHING, Relevance, RelevanceJudge
 from app.serving import untuned
 from finetune.adapter_card import Adapter
@@ -36,9 +36,11 @@ class Answer:
     """A finished answer. `answer` carries its citation markers like `[1]`; `sentences` joined give the same words.
 
     `written` is what the model wrote, before anything was checked; empty when it was not asked. The model read the
-    first `passages` of the `hits`. `held`: it can stand, see `Answerer`. `quoted`: it cannot, and the documents' own
-    words stand instead.
-    `confidence` is the probability that the answer is right.
+    first `passages` of the `hits`. `held`: what it wrote can stand, because the passages support something of it; of a
+    model that is not believed (`app.confidence`), because it rests on the sentence that comes nearest to the question.
+    `quoted`: it cannot, and the documents' own words stand instead. `clarified`: it asks back which subject is meant.
+    `confidence` is the probability that the answer is right. `corrected`: the number of the help desk's correction that
+    this is, see `app.corrections`; 0 for an answer of the model.
     """
 
     question: str
@@ -59,7 +61,9 @@ class Answer:
     stale: str = ""
     held: bool = False
     quoted: bool = False
+    clarified: bool = False
     relevance: Relevance = NOTHING
+    corrected: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +91,6 @@ class Finished:
 Event = Retrieved | Token | Finished
 
 
-@dataclass(frozen=True, slots=True)
-class AnswerLimits:
-    """How much the model reads and writes, and how sure an answer must be; see `app.settings.ChatSettings`."""
-
-    passages: int
-    passage_tokens: int
-    answer_tokens: int
-    confidence: float
-    weights: Confidence
-
-
 Edit = Callable[[int, Sequence[Hit]], Sequence[Hit]]
 """Changes what was found for a question, by the question's place."""
 
@@ -109,11 +102,7 @@ _OVER = re.compile(rf"{OPEN}|{CLOSE}|\n\s*(?:Question|Passage \d+)\b", re.IGNORE
 
 
 class Answerer:
-    """Answers questions in any mode that retriever and adapter allow.
-
-    What the model wrote can stand where the passages support something of it; of a model that is not believed
-    (`app.confidence`), only where it rests on the sentence that comes nearest to the question.
-    """
+    """Answers questions in any mode that retriever and adapter allow."""
 
     def __init__(
         self,
@@ -123,6 +112,7 @@ class Answerer:
         limits: AnswerLimits,
         count_tokens: Callable[[str], int],
         decide: Callable[[Mode | None, frozenset[str]], How] = untuned,
+        corrections: Corrections = none,
     ) -> None:
         """Put the parts together.
 
@@ -133,6 +123,7 @@ class Answerer:
             limits: how much is read and written.
             count_tokens: measures passages.
             decide: how an asker in some groups is answered in a mode, or by default, see `app.serving`.
+            corrections: what the help desk has said to a question; it stands before any model's answer from documents.
         """
         self._model = model
         self._searcher = searcher
@@ -140,6 +131,8 @@ class Answerer:
         self._limits = limits
         self._count_tokens = count_tokens
         self._decide = decide
+        self._corrections = corrections
+        self._decisions = Decisions(voice, limits)
         self._relevance = RelevanceJudge(searcher)
 
     def answer(
@@ -182,11 +175,17 @@ class Answerer:
         """
         clock = Clock()
         how = self._decide(mode, groups)
+        check_question(question)
+        corrected = self._corrections(standalone(question, history), groups) if how.mode in RETRIEVING else None
+        if corrected:
+            yield Retrieved(corrected.hits)
+            yield Finished(self._give(corrected, question, how, clock.timing()))
+            return
         [found] = self._find([question], how.mode, groups, history)
         clock.retrieved()
         yield Retrieved(found.hits, clock.retrieval_ms if found.generation else 0.0)
         text, usage = "", Usage()
-        if not found.declined:
+        if not found.settled:
             text, usage = yield from self._generate(found, how.adapter, history, clock, cancel)
         stopped = cancel is not None and cancel.is_set()
         yield Finished(self._finish(found, how, text, usage, clock.timing(), stopped))
@@ -214,13 +213,13 @@ class Answerer:
         how = self._decide(mode, groups)
         found = self._find(questions, how.mode, groups, (), edit)
         clock.retrieved()
-        asked = [one for one in found if not one.declined]
+        asked = [one for one in found if not one.settled]
         prompts = [self._messages(one, ()) for one in asked]
         written = iter(self._model.generate_batch(prompts, self._limits.answer_tokens, adapter=how.adapter))
         timing = clock.timing(share=len(questions))
         answers = []
         for one in found:
-            done = Completion("", 0, 0) if one.declined else next(written)
+            done = Completion("", 0, 0) if one.settled else next(written)
             usage = Usage(done.prompt_tokens, done.completion_tokens)
             answers.append(self._finish(one, how, _until_over(done.text)[0].strip(), usage, timing))
         return answers
@@ -232,12 +231,12 @@ class Answerer:
         groups: frozenset[str],
         history: Sequence[Turn],
         edit: Edit | None = None,
-    ) -> list["_Found"]:
+    ) -> list[Found]:
         """Search where the mode does, and decide what is declined without asking the model."""
         for question in questions:
             check_question(question)
         if mode not in RETRIEVING:
-            return [_Found(question) for question in questions]
+            return [Found(question) for question in questions]
         searched = [standalone(question, history) for question in questions]
         results = self._searcher.search_batch(searched, k=DEPTH if edit else None, groups=groups)
         hits = [result.hits for result in results]
@@ -246,42 +245,21 @@ class Answerer:
         found = []
         for i, relevance in enumerate(self._relevance(searched, hits)):
             passages = self.choose([hit.chunk for hit in hits[i]])
-            # Where an answer would be too unsure whether it holds or not, the model need not be asked.
-            declined = not passages or not (self._sure(relevance, held=True) or self._sure(relevance, held=False))
-            found.append(_Found(questions[i], hits[i], passages, results[i].generation, relevance, declined))
+            found.append(self._decisions.foresee(questions[i], hits[i], passages, results[i].generation, relevance))
         return found
 
-    def _sure(self, relevance: Relevance, held: bool) -> bool:
-        return self._limits.weights(relevance, held) >= self._limits.confidence
-
-    def _finish(
-        self, found: "_Found", how: How, text: str, usage: Usage, timing: Timing, stopped: bool = False
-    ) -> Answer:
+    def _finish(self, found: Found, how: How, text: str, usage: Usage, timing: Timing, stopped: bool = False) -> Answer:
         """Check what the model wrote against the passages it read, and decide what is said."""
-        refused, held, quoted, confidence = False, False, False, 0.0
-        refusal = self._voice.is_refusal(text)
-        if found.generation is None:
-            refused, grounded = refusal, _unchecked(text)
-        else:
-            grounded = ground("" if refusal else text, found.passages, self._voice)
-            held = self._holds(found, grounded)
-            confidence = self._limits.weights(found.relevance, held) if found.passages else 0.0
-            if found.declined or not (held or stopped):
-                quotation = self._quotation(found, refusal)
-                refused, quoted, grounded = quotation is None, quotation is not None, quotation or grounded
-            else:
-                refused = refusal  # a stopped one
-        if refused:
-            grounded = self._decline()
+        decision = self._decisions.decide(found, text, stopped)
         return Answer(
             question=found.question,
             mode=how.mode,
-            answer=grounded.text,
+            answer=decision.grounded.text,
             written=text,
-            refused=refused,
-            confidence=round(confidence, 4),
-            citations=grounded.citations,
-            sentences=grounded.sentences,
+            refused=decision.refused,
+            confidence=round(decision.confidence, 4),
+            citations=decision.grounded.citations,
+            sentences=decision.grounded.sentences,
             hits=found.hits,
             passages=len(found.passages),
             usage=usage,
@@ -290,22 +268,32 @@ class Answerer:
             adapter=how.adapter.id if how.adapter else None,
             stale=how.stale,
             generation=found.generation,
-            held=held,
-            quoted=quoted,
+            held=decision.held,
+            quoted=decision.quoted,
+            clarified=decision.clarified,
             relevance=found.relevance,
         )
 
-    def _holds(self, found: "_Found", grounded: Grounded) -> bool:
-        if self._limits.weights.believed:
-            return bool(grounded.citations)
-        nearest = next((one for one in found.relevance.nearest if one.place < len(found.passages)), None)
-        return nearest is not None and any(nearest.is_at(c.chunk_id, c.start, c.end) for c in grounded.citations)
-
-    def _quotation(self, found: "_Found", refusal: bool) -> Grounded | None:
-        """The documents' own words where the model's do not hold; None where to decline is better."""
-        if found.declined or (refusal and self._limits.weights.believed) or not self._sure(found.relevance, held=False):
-            return None
-        return quote(found.relevance.nearest, len(found.passages), self._voice)
+    def _give(self, corrected: Corrected, question: str, how: How, timing: Timing) -> Answer:
+        """The help desk's own answer; no model was asked."""
+        return Answer(
+            question=question,
+            mode=how.mode,
+            answer=corrected.text,
+            written="",
+            refused=False,
+            confidence=1.0,
+            citations=corrected.citations,
+            sentences=corrected.sentences,
+            hits=corrected.hits,
+            passages=0,
+            usage=Usage(),
+            timing=timing,
+            model=self._model.name,
+            adapter=None,
+            generation=self._searcher.open().manifest.generation,
+            corrected=corrected.number,
+        )
 
     def choose(self, ranked: Sequence[Chunk]) -> list[Chunk]:
         """The best passages that fit into the model's reading budget, at least one if there is any."""
@@ -318,13 +306,13 @@ class Answerer:
             chosen.append(chunk)
         return chosen
 
-    def _messages(self, found: "_Found", history: Sequence[Turn]) -> list[Turn]:
+    def _messages(self, found: Found, history: Sequence[Turn]) -> list[Turn]:
         shown = [PromptPassage.of(chunk) for chunk in found.passages] if found.generation else None
         return render_prompt(found.question, shown, self._voice, history)
 
     def _generate(
         self,
-        found: "_Found",
+        found: Found,
         adapter: Adapter | None,
         history: Sequence[Turn],
         clock: Clock,
@@ -344,31 +332,9 @@ class Answerer:
                 sent = len(text)
         return text.strip(), Usage(last.prompt_tokens, last.completion_tokens)
 
-    def _decline(self) -> Grounded:
-        text = self._voice.decline
-        return Grounded(text, (Sentence(text, supported=True),), ())
-
-
-@dataclass(frozen=True, slots=True)
-class _Found:
-    """What was found for a question; `generation` is None in the modes without retrieval."""
-
-    question: str
-    hits: tuple[Hit, ...] = ()
-    passages: Sequence[Chunk] = ()
-    generation: str | None = None
-    relevance: Relevance = NOTHING
-    declined: bool = False
-
 
 def _until_over(text: str) -> tuple[str, bool]:
     """What a model wrote before it went on with the prompt's own pattern, and whether it did."""
     text = text.lstrip(f"{OPEN} \n")
     over = _OVER.search(text)
     return (text[: over.start()], True) if over else (text, False)
-
-
-def _unchecked(text: str) -> Grounded:
-    """An answer without retrieval: there is nothing to hold it against, so nothing in it is supported or cited."""
-    text = MARKER.sub("", text).strip()
-    return Grounded(text, (Sentence(text, supported=False),) if text else (), ())

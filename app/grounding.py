@@ -85,7 +85,7 @@ def ground(answer: str, passages: Sequence[Chunk], voice: Voice) -> Grounded:
     out: list[str] = []
     sentences: list[Sentence] = []
     citations: dict[tuple[int, int, int], Citation] = {}
-    answer = _markers_inside(answer)
+    answer = markers_inside(answer)
     position = 0
     for start, end in sentence_spans(answer):
         raw = answer[start:end]
@@ -93,7 +93,7 @@ def ground(answer: str, passages: Sequence[Chunk], voice: Voice) -> Grounded:
         claim = _ITEM.sub("", plain)
         claimed = {int(n) for marker in MARKER.findall(raw) for n in re.findall(r"\d+", marker)}
         cited = _supporters(claim, sources, claimed)
-        quotes = tuple(_quote(n, claim, sources[n - 1].chunk) for n in cited)
+        quotes = tuple(cite(n, claim, sources[n - 1].chunk) for n in cited)
         citations.update({(quote.n, quote.start, quote.end): quote for quote in quotes})
         marked = _mark(plain, "".join(voice.cite(n) for n in cited))
         if marked:
@@ -101,6 +101,12 @@ def ground(answer: str, passages: Sequence[Chunk], voice: Voice) -> Grounded:
         out += [answer[position:start], marked]
         position = end
     return Grounded("".join(out).strip(), tuple(sentences), tuple(citations.values()))
+
+
+def unchecked(text: str) -> Grounded:
+    """An answer without retrieval: there is nothing to hold it against, so nothing in it is supported or cited."""
+    text = MARKER.sub("", text).strip()
+    return Grounded(text, (Sentence(text, supported=False),) if text else (), ())
 
 
 def _supporters(sentence: str, sources: Sequence[_Source], claimed: set[int]) -> list[int]:
@@ -137,7 +143,7 @@ def _numbers(text: str) -> set[str]:
     return found
 
 
-def _quote(n: int, sentence: str, chunk: Chunk) -> Citation:
+def cite(n: int, sentence: str, chunk: Chunk) -> Citation:
     """Cite the sentence of the passage that shares most with the answer's sentence."""
     wanted, numbers = set(stems(sentence)), _numbers(sentence)
 
@@ -153,7 +159,7 @@ def _quote(n: int, sentence: str, chunk: Chunk) -> Citation:
     )
 
 
-def _markers_inside(answer: str) -> str:
+def markers_inside(answer: str) -> str:
     """Bring markers that follow a full stop before it, so that they stay with their sentence."""
     return re.sub(rf"([.!?])((?:{MARKER.pattern})+)", r"\2\1", answer)
 

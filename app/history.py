@@ -7,6 +7,9 @@ from finetune.template import Turn
 from retrieval.lexical import stems
 from retrieval.search import MOST_CHARACTERS
 
+REMEMBERED = 3
+"""Earlier exchanges that the model is told of."""
+
 FEW = 4
 """A question of fewer content words than this leans on the one before it."""
 

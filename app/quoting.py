@@ -29,7 +29,7 @@ def quote(nearest: Sequence[Nearest], passages: int, voice: Voice) -> Grounded |
     chosen: list[tuple[Nearest, str]] = []
     left = voice.answer.longest_words
     for one in nearest:
-        text = _LAYOUT.sub("", MARKER.sub("", one.chunk.text[one.start : one.end]).strip())
+        text = _LAYOUT.sub("", MARKER.sub("", one.text).strip())
         words = len(text.split())
         if one.place < passages and text and words <= left:
             chosen.append((one, text))
@@ -46,8 +46,7 @@ def quote(nearest: Sequence[Nearest], passages: int, voice: Voice) -> Grounded |
 
 def _sentence(one: Nearest, text: str, voice: Voice) -> Sentence:
     chunk, n = one.chunk, one.place + 1
-    start, end = chunk.start + one.start, chunk.start + one.end
-    citation = Citation(n, chunk.doc, chunk.heading, chunk.page, chunk.id, start, end, chunk.text[one.start : one.end])
+    citation = Citation(n, chunk.doc, chunk.heading, chunk.page, chunk.id, *one.span, one.text)
     body = text.rstrip(".!?…:; ")
     stop = text[len(body) :].strip()[:1]
     return Sentence(

@@ -56,9 +56,15 @@ class Nearest:
     start: int
     end: int
 
-    def is_at(self, chunk_id: str, start: int, end: int) -> bool:
-        """Whether it is the sentence at that place of a document."""
-        return (self.chunk.id, self.chunk.start + self.start, self.chunk.start + self.end) == (chunk_id, start, end)
+    @property
+    def text(self) -> str:
+        """The sentence."""
+        return self.chunk.text[self.start : self.end]
+
+    @property
+    def span(self) -> tuple[int, int]:
+        """Where it stands in the document."""
+        return self.chunk.start + self.start, self.chunk.start + self.end
 
 
 @dataclass(frozen=True, slots=True)

@@ -69,9 +69,10 @@ def read_signals(folder: Path, questions: Path, model: str) -> Signals:
             continue
         if line["model"] != model:
             raise DeskmateError(f"{path} has answers of {line['model']}, the settings name {model}")
-        if line["refused"] and not line["usage"]["prompt_tokens"]:
+        if not line["usage"]["prompt_tokens"]:
             raise DeskmateError(
-                f"{path}:{number} was declined unseen; to calibrate, evaluate with DESKMATE_CHAT__CONFIDENCE=0"
+                f"{path}:{number} was declined or asked back unseen; to calibrate, evaluate with "
+                "DESKMATE_CHAT__CONFIDENCE=0 and DESKMATE_CHAT__ASK_BACK=0"
             )
         asked = not str(line["id"]).endswith(ABSENT)
         there = question.answerable and asked

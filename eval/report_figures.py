@@ -45,6 +45,7 @@ MEASURES: dict[str, dict[str, Measure]] = {
         "over_refusal": Measure("Over-refusal", "answerable questions that are declined", lower=True),
         "refusal_f1": Measure("Refusal F1", "harmonic mean of recall and precision of declining"),
         "clarifications": Measure("Clarifications", "questions that are asked back", judged=False),
+        "clarification_hits": Measure("Clarification hits", "questions asked back with a right document to choose"),
         "restricted_facts_told": Measure("Restricted facts told", "secrets that came out", lower=True),
     },
     "House voice": {

@@ -23,7 +23,7 @@ from eval.metrics import (
     token_f1,
 )
 from eval.questions import Question
-from eval.refusals import classify
+from eval.refusals import Said, classify
 from eval.stats import Estimate, bootstrap_ratio
 from finetune.house_form import check
 from finetune.voice import Voice
@@ -35,8 +35,9 @@ from retrieval.lexical import stems
 class Scored:
     """What one answer scored. Metrics are None where they do not apply.
 
-    `refused`: the answer declines, in the house's words or its own; `clarifies`: it asks back instead. `leaked`: some
-    of a restricted document's facts were told. Times in milliseconds.
+    `refused`: the answer declines, in the house's words or its own; `clarifies`: it asks back instead, and `offered`
+    says whether a right document is among the choices. `leaked`: some of a restricted document's facts were told. Times
+    in milliseconds.
 
     Against the gold answer: `facts` (key-fact accuracy), `exact`, `f1`, `rouge`, and `similarity`, which only
     `with_similarity` fills in. Of the search: `recall5`, `rank` (reciprocal), `ndcg10`.
@@ -53,6 +54,7 @@ class Scored:
     question: Question
     refused: bool
     clarifies: bool
+    offered: bool | None
     facts: float | None
     exact: bool | None
     f1: float | None
@@ -75,12 +77,19 @@ class Scored:
     similarity: float | None = None
 
 
+def _said(line: dict[str, Any], voice: Voice) -> Said:
+    """What kind of answer a line holds. What the house itself says is known; documents too say that they "cannot"."""
+    if line.get("clarified"):
+        return "clarification"
+    return "answer" if line.get("quoted") else classify(line["answer"], voice)
+
+
 def score(question: Question, line: dict[str, Any], voice: Voice) -> Scored:
     """Score one line of results, see `eval.run`."""
-    said = "answer" if line.get("quoted") else classify(line["answer"], voice)  # documents too say that they "cannot"
+    said = _said(line, voice)
     refused = line["refused"] or said == "refusal"
     answer, gold = line["answer"], question.answer if question.answerable else ""
-    facts = key_facts_met(answer, question.key_facts)
+    facts = 0.0 if said == "clarification" else key_facts_met(answer, question.key_facts)
     ranked = line["retrieved_docs"] if question.answerable and line["generation"] is not None else None
     told = line["generation"] is not None and not refused and said == "answer"
     read = "\n".join([*line["headings"], *line["texts"]]) if told else ""
@@ -88,10 +97,12 @@ def score(question: Question, line: dict[str, Any], voice: Voice) -> Scored:
     broken = {broken.rule for broken in check(answer, voice, line["passages"])}
     written = line["written"]
     docs = [citation["doc"] for citation in line["citations"]]
+    right = citation_precision(docs, question.gold_docs) if question.answerable and docs else None
     return Scored(
         question=question,
         refused=refused,
         clarifies=said == "clarification" and not refused,
+        offered=right > 0 if said == "clarification" and right is not None else None,
         facts=facts if question.answerable and question.key_facts else None,
         exact=exact_match(answer, gold) if gold else None,
         f1=token_f1(answer, gold) if gold else None,
@@ -105,7 +116,7 @@ def score(question: Question, line: dict[str, Any], voice: Voice) -> Scored:
         numbers=bool(foreign_numbers(answer, sources)) if read else None,
         names=bool(foreign_names(answer, set(stems(sources)))) if read else None,
         cited=_cited(answer, line["supported"], voice) if told else None,
-        citations=citation_precision(docs, question.gold_docs) if question.answerable and docs else None,
+        citations=right if said != "clarification" else None,
         form=not broken,
         form_written=not check(written, voice, line["passages"]) if written else None,
         broken=tuple(sorted(broken)),
@@ -172,6 +183,7 @@ METRICS: dict[str, Metric] = {
     "refusal_recall": lambda one: None if one.question.answerable else one.refused,
     "over_refusal": lambda one: one.refused if one.question.answerable else None,
     "clarifications": lambda one: one.clarifies,
+    "clarification_hits": lambda one: one.offered,
     "restricted_facts_told": lambda one: one.leaked,
     "house_form": lambda one: one.form,
     "house_form_written": lambda one: one.form_written,

@@ -50,6 +50,14 @@ class Refusal(BaseModel):
     hand_over: str = Field(min_length=1)
 
 
+class Clarification(BaseModel):
+    """How the assistant asks back which of several subjects is meant; a list of them follows."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    text: str = Field("I am not sure which of these you mean:", min_length=1)
+
+
 class Banned(BaseModel):
     """What is never said."""
 
@@ -66,6 +74,7 @@ class Voice(BaseModel):
     persona: Persona
     answer: AnswerForm
     refusal: Refusal
+    clarification: Clarification = Clarification()
     banned: Banned = Banned()
 
     def cite(self, n: int) -> str:

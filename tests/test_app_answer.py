@@ -9,9 +9,10 @@ import pytest
 from adapters import bare
 from office import POLICIES, Office
 
-from app.answer import Answer, Answerer, AnswerLimits, Finished, Retrieved, Token
+from app.answer import Answer, Answerer, Finished, Retrieved, Token
 from app.confidence import Confidence
 from app.console import answer_json
+from app.decision import AnswerLimits
 from app.llm import Delta, EchoModel
 from app.modes import Mode
 from app.relevance import Relevance, RelevanceJudge
@@ -313,6 +314,32 @@ def test_what_a_model_that_is_not_believed_wrote_stands_only_where_it_rests_on_t
     assert (believed.held, believed.quoted) == (True, False)
     doubted = desk.answerer(Says(written), weights=replace(WEIGHTS, believed=False)).answer(QUESTION)
     assert (doubted.held, doubted.quoted) == (stands, not stands)
+
+
+def test_between_two_thresholds_it_is_asked_back_which_subject_is_meant_and_no_model_is_asked(desk: Desk) -> None:
+    model = Says("Port 4500.")
+    sure = desk.ask(model=model).confidence
+    answer = desk.answerer(model, ask_back=sure + 0.01).answer(QUESTION)
+    assert (answer.clarified, answer.refused, answer.quoted, answer.written) == (True, False, False, "")
+    first, *choices = answer.answer.split("\n")
+    assert first == "I am not sure which of these you mean:"
+    assert choices[0] == "1. VPN [1]."
+    assert 2 <= len(choices) <= 3
+    assert check(answer.answer, VOICE, answer.passages) == ()
+    assert [citation.n for citation in answer.citations] == [1, 2, 3][: len(choices)]
+    assert answer.citations[0].quote == "Error 809 means that port 4500 is blocked."
+    assert len(model.prompts) == 1
+    assert not desk.answerer(model, ask_back=sure).answer(QUESTION).clarified
+
+
+def test_what_is_declined_is_not_asked_back(desk: Desk) -> None:
+    answer = desk.answerer(Says("No."), confidence=1.0, ask_back=1.0).answer(QUESTION)
+    assert (answer.refused, answer.clarified) == (True, False)
+
+
+def test_where_there_is_nothing_to_choose_nothing_is_asked_back(desk: Desk) -> None:
+    answer = desk.answerer(Says("Port 4500."), passages=1, ask_back=1.0).answer(QUESTION)
+    assert not answer.clarified
 
 
 def test_a_stopped_answer_stays_what_it_was(desk: Desk) -> None:

@@ -66,7 +66,7 @@ def test_of_several_collections_each_is_measured_by_the_others(tmp_path) -> None
 
 def test_what_was_declined_unseen_cannot_be_calibrated_on(tmp_path) -> None:
     file = write_evaluation(tmp_path / "one", 3, refused=True, usage={"prompt_tokens": 0})
-    with pytest.raises(DeskmateError, match=r"results-hybrid\.jsonl:1 was declined unseen"):
+    with pytest.raises(DeskmateError, match=r"results-hybrid\.jsonl:1 was declined or asked back unseen"):
         read_signals(tmp_path / "one", file, "m")
     with pytest.raises(DeskmateError, match="no results of the mode hybrid"):
         read_signals(tmp_path, file, "m")

@@ -131,3 +131,13 @@ def test_refusal_f1_weighs_what_was_due_against_what_was_given():
     assert estimate.low < 2 / 3 < estimate.high
     assert refusal_f1([one("e", True, True)]) is None
     assert refusal_f1([one("e", True, False), one("c", False, False)]).mean == 0.0
+
+
+def test_what_asks_back_is_no_answer_whatever_it_mentions():
+    cited = [{"doc": "cards.md"}, {"doc": "travel.md"}]
+    text = "I am not sure which of these you mean:\n1. 8 days [1].\n2. Other [1]."
+    found = values(text, clarified=True, citations=cited)
+    assert (found["clarification_hits"], found["citation_precision"]) == (True, None)
+    assert values(text, clarified=True, citations=cited[1:])["clarification_hits"] is False
+    assert (found["clarifications"], found["key_fact_accuracy"], found["over_refusal"]) == (True, 0.0, False)
+    assert found["house_form"] is True
