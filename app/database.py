@@ -4,6 +4,7 @@ SQLite in the workspace, or PostgreSQL where settings give its address. Times ar
 """
 
 import contextlib
+import logging
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,7 @@ import sqlalchemy as sa
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
 from ingest.errors import DeskmateError
+from ingest.workspace import explain_disk_error
 
 FILE = "app.db"
 VERSION = 1
@@ -22,6 +24,8 @@ WAIT_S = 10
 """Longest wait for another process that is writing."""
 
 metadata = sa.MetaData()
+
+log = logging.getLogger("deskmate.database")
 
 
 def _owned_by(table: str) -> sa.Column[Any]:
@@ -43,9 +47,10 @@ users = sa.Table(  # app.accounts
     sa.Column("role", sa.String(16), nullable=False),
     sa.Column("disabled", sa.Boolean, nullable=False),
     sa.Column("created", sa.Float, nullable=False),
+    sqlite_autoincrement=True,  # nobody ever gets the number of somebody who was removed
 )
 
-sessions = sa.Table(  # app.sign_in
+sessions = sa.Table(  # app.sessions
     "sessions",
     metadata,
     sa.Column("token", sa.String(64), primary_key=True),  # SHA-256 of the cookie
@@ -78,6 +83,7 @@ exchanges = sa.Table(  # app.archive
     sa.Column("confidence", sa.Float, nullable=False),
     sa.Column("adapter", sa.String(128), nullable=True),
     sa.Column("generation", sa.String(64), nullable=True),
+    sa.Column("replaced", sa.Boolean, nullable=False),  # asked again or changed; kept only where it was judged
     sa.Column("record", sa.JSON, nullable=False),  # all of it, see app.archive
 )
 
@@ -101,12 +107,23 @@ handovers = sa.Table(  # app.handovers
     sa.Column("id", sa.Integer, primary_key=True),
     _owned_by("conversation"),
     sa.Column("at", sa.Float, nullable=False),
-    sa.Column("state", sa.String(16), nullable=False),  # waiting, taken, closed
+    sa.Column("state", sa.String(16), nullable=False, index=True),  # waiting, taken, closed
     sa.Column("taken_by", sa.String(64), nullable=False),  # Person.id, or empty
-    sa.Column("channel", sa.String(16), nullable=False),  # queue, mail, webhook
-    sa.Column("delivered", sa.String(200), nullable=False),  # ok, or why not; empty while it is tried
+    sa.Column("taken_name", sa.String(128), nullable=False),  # as shown to others, or empty
     sa.Column("packet", sa.JSON, nullable=False),  # masked transcript, passages and confidence
     sa.Column("closed", sa.Float, nullable=True),
+)
+
+deliveries = sa.Table(  # app.handover_post
+    "deliveries",
+    metadata,
+    sa.Column("id", sa.Integer, primary_key=True),
+    _owned_by("handover"),
+    sa.Column("channel", sa.String(16), nullable=False),  # mail, webhook
+    sa.Column("state", sa.String(16), nullable=False),  # trying, delivered, failed
+    sa.Column("tries", sa.Integer, nullable=False),
+    sa.Column("due", sa.Float, nullable=False, index=True),  # when it is tried next
+    sa.Column("problem", sa.String(200), nullable=False),  # of the last try
 )
 
 replies = sa.Table(  # app.handovers
@@ -132,8 +149,9 @@ corrections = sa.Table(  # app.corrections
     sa.Column("access", sa.JSON, nullable=False),  # who may read each of them
     sa.Column("exchange", sa.ForeignKey("exchanges.id", ondelete="SET NULL"), nullable=True, index=True),
     sa.Column("state", sa.String(16), nullable=False),  # serving, reviewed (a training row too), withdrawn
-    sa.Column("author", sa.String(64), nullable=False),
-    sa.Column("reviewer", sa.String(64), nullable=False),
+    sa.Column("author", sa.String(64), nullable=False),  # Person.id
+    sa.Column("author_name", sa.String(128), nullable=False),  # as shown to others
+    sa.Column("reviewer", sa.String(64), nullable=False),  # Person.id, or empty
     sa.Column("at", sa.Float, nullable=False),
 )
 
@@ -162,7 +180,10 @@ class Database:
         Raises:
             DeskmateError: it cannot be reached, is none of ours, or has tables of another version.
         """
-        self._name = sa.make_url(url).render_as_string(hide_password=True)
+        try:
+            self._name = sa.make_url(url).render_as_string(hide_password=True)
+        except (SQLAlchemyError, ValueError):
+            raise DeskmateError("database.url is no address; see docs/settings.md") from None  # it may hold a password
         try:
             self._engine = sa.create_engine(url, pool_pre_ping=True)
         except (SQLAlchemyError, ModuleNotFoundError) as error:
@@ -206,9 +227,24 @@ class Database:
         ):
             yield connection
 
+    def ping(self) -> None:
+        """See whether it answers.
+
+        Raises:
+            DeskmateError: it does not.
+        """
+        with self.reading() as connection:
+            connection.execute(sa.select(schema.c.version))
+
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+
+def alone(connection: sa.Connection, table: sa.Table) -> None:
+    """Let nobody else write to a table until the transaction ends. SQLite has one writer anyway."""
+    if connection.dialect.name == "postgresql":
+        connection.execute(sa.text(f"LOCK TABLE {table.name} IN SHARE ROW EXCLUSIVE MODE"))
 
 
 def open_database(url: str, workspace: Path) -> Database:
@@ -218,9 +254,12 @@ def open_database(url: str, workspace: Path) -> Database:
         DeskmateError: see `Database`.
     """
     if not url:
-        workspace.mkdir(parents=True, exist_ok=True)
         path = workspace / FILE
-        path.touch(mode=0o600)  # before SQLite makes it readable for everybody
+        try:
+            workspace.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # before SQLite makes it readable for everybody
+        except OSError as error:
+            raise explain_disk_error(error, "opening the database") from error
         url = f"sqlite:///{path}"
     return Database(url)
 
@@ -228,8 +267,13 @@ def open_database(url: str, workspace: Path) -> Database:
 def _prepare(connection: sqlite3.Connection, _: Any) -> None:
     """What SQLite needs told on every connection. FULL: what is committed survives a power cut too."""
     connection.isolation_level = None  # the driver's own idea of when a transaction begins would come in the way
+    connection.create_function("lower", 1, _lower, deterministic=True)  # its own knows A to Z only
     for pragma in (f"busy_timeout={WAIT_S * 1000}", "journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):
         connection.execute(f"PRAGMA {pragma}")
+
+
+def _lower(text: str | None) -> str | None:
+    return None if text is None else text.lower()
 
 
 def _begin(connection: sa.Connection) -> None:
@@ -240,10 +284,13 @@ def _begin(connection: sa.Connection) -> None:
 
 @contextlib.contextmanager
 def _explained(name: str) -> Iterator[None]:
+    """Tell the log what is wrong with which database, and whoever asks only that it is."""
     try:
         yield
     except DBAPIError as error:
         if isinstance(error, sa.exc.IntegrityError):
             raise
         # Its own message would quote the statement's values.
-        raise DeskmateError(f"the database {name} cannot be used: {error.orig}; try again when it is back") from error
+        log.error("the database %s cannot be used: %s", name, error.orig)
+        reason = error.orig if isinstance(error.orig, sqlite3.Error) else type(error.orig).__name__  # which names hosts
+        raise DeskmateError(f"our database cannot be used ({reason}); try again when it is back") from error

@@ -1,24 +1,26 @@
-"""What stands between Gradio and the network: only the paths that the chat uses, only this site's own pages.
+"""What stands between Gradio and the network: only the paths that the chat uses.
 
-Gradio serves much more than a chat needs: uploads, files, a proxy, API pages, recordings. Nothing of it is reachable.
+Gradio serves much more than a chat needs: uploads, files, a proxy, API pages, recordings. Nothing of it is reachable,
+no other site may read its answers, and nobody listens to another's. Who asks, from which page, and how much they send,
+`app.sign_in` has seen to before.
 """
 
 import re
 from collections.abc import Callable
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import MutableHeaders
+from starlette.requests import HTTPConnection
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from app.who import person_of
+
 ALLOWED = re.compile(
     r"/|/config|/theme\.css|/robots\.txt|/(?:assets|static)/[\w./-]+"
-    r"|/gradio_api/(?:queue/(?:join|data)|heartbeat/\w+|component_server|startup-events|theme\.css|cancel|reset)/?"
+    r"|/gradio_api/(?:queue/(?:join|data)|heartbeat/\w+|startup-events|theme\.css|cancel|reset)/?"
 )
 """The paths of Gradio that its page needs; everything else is not found."""
-
-LONGEST_BODY = 2_000_000
-"""Bytes of a request. A question of 100,000 characters fits, an upload does not."""
 
 POLICY = (
     "default-src 'self'; img-src 'self' data:; font-src 'self' data:; style-src 'self' 'unsafe-inline'; "
@@ -27,11 +29,14 @@ POLICY = (
 )
 """Gradio's page has scripts inline and builds templates with `new Function`. Nothing may come from another host."""
 
+TABS = 10_000
+"""Browser tabs whose owners are remembered; the one that was quiet for longest goes first."""
+
 HEADERS = {
     "content-security-policy": POLICY,
     "x-content-type-options": "nosniff",
     "x-frame-options": "DENY",
-    "referrer-policy": "no-referrer",
+    "referrer-policy": "same-origin",  # with `no-referrer`, a browser hides the origin of our own forms from us
     "permissions-policy": "camera=(), microphone=(), geolocation=()",
 }
 
@@ -47,20 +52,33 @@ class Guard:
     def __init__(self, app: ASGIApp, page: Callable[[str], str]) -> None:
         self._app = app
         self._page = page
+        self._tabs: dict[str, str] = {}  # Person.id by Gradio's name for a tab
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer, or pass on what the chat needs."""
         if scope["type"] == "lifespan":
             await self._app(scope, receive, send)
             return
-        refusal = _refuse(scope)
-        if refusal is not None:
-            await refusal(scope, receive, send)
+        if not _needed(scope) or not self._own(scope):
+            await PlainTextResponse("not found", 404)(scope, receive, send)
             return
         if _path(scope) == "/":
             await self._app(_uncompressed(scope), receive, self._rewriting(_with_headers(send)))
             return
         await self._app(scope, receive, _with_headers(send))
+
+    def _own(self, scope: Scope) -> bool:
+        """Whether a request listens to a tab of its own person. Gradio lets in whoever knows the tab's name."""
+        found = re.search(r"/heartbeat/(\w+)", scope["path"])
+        tab = found[1] if found else (parse_qs(scope["query_string"].decode("latin-1")).get("session_hash") or [""])[0]
+        if not tab:
+            return True
+        person = person_of(HTTPConnection(scope)).id
+        owner = self._tabs.pop(tab, person)
+        self._tabs[tab] = owner
+        if len(self._tabs) > TABS:
+            del self._tabs[next(iter(self._tabs))]
+        return owner == person
 
     def _rewriting(self, send: Send) -> Send:
         """A `send` that holds the page back until it is whole and rewrites it."""
@@ -89,20 +107,9 @@ class Guard:
         return rewrite
 
 
-def _refuse(scope: Scope) -> PlainTextResponse | None:
-    """What to say to a request that is not the chat's; None for one that is."""
-    if scope["type"] != "http" or not ALLOWED.fullmatch(_path(scope)) or ".." in scope["path"]:
-        return PlainTextResponse("not found", 404)
-    headers = Headers(scope=scope)
-    origin = headers.get("origin")
-    # Gradio lets other sites' pages read its answers wherever the host is not "localhost". We let none.
-    hosts = {headers.get("host"), headers.get("x-forwarded-host")}
-    if origin is not None and urlsplit(origin).netloc not in hosts:
-        return PlainTextResponse("another site's page may not ask here", 403)
-    length = headers.get("content-length", "0")
-    if not length.isdigit() or int(length) > LONGEST_BODY:
-        return PlainTextResponse("the request is too large", 413)
-    return None
+def _needed(scope: Scope) -> bool:
+    """Whether the chat's page needs what is asked for."""
+    return scope["type"] == "http" and bool(ALLOWED.fullmatch(_path(scope))) and ".." not in scope["path"]
 
 
 def _path(scope: Scope) -> str:
