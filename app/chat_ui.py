@@ -3,20 +3,21 @@
 The transcript is one `gr.HTML` whose template never changes and whose value is a patch. `gr.Chatbot` was not taken: it
 renders through Markdown and a sanitiser that know no citation buttons, sends every turn again with each word, and
 copies and edits HTML instead of words. Here Python escapes and renders each piece and `static/chat.js` puts it into its
-place. The source panel opens without a request, because the texts around the citations come with the answer.
+place. What needs no stream, such as the list of conversations, goes by plain requests instead (`app.chat_routes`).
 """
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
 import gradio as gr  # noqa: TID253  # the leaf that wraps it: `app.cli` imports this module only to serve
 
 from app import frame, pages
-from app.conversation import Conversation, Desk, Limits
+from app.conversation import Conversation
 from app.modes import Mode
-from app.session import Patch, Session
+from app.session import Asked, Patch, Session, Visit
+from app.who import person_of
 
 # System fonts only: Gradio's own themes ask Google for theirs.
 _SANS = ("ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Helvetica Neue", "Arial", "sans-serif")
@@ -64,36 +65,20 @@ class _Parts:
     """The components that the wires run between."""
 
     session: gr.State
-    top: gr.HTML
     transcript: gr.HTML
-    lines: gr.HTML
     question: gr.Textbox
     mode: gr.Radio
-    send: gr.Button
     stop: gr.Button
 
 
-def build_chat(
-    desk: Desk,
-    *,
-    title: str,
-    examples: Sequence[str],
-    groups: frozenset[str],
-    limits: Limits | None = None,
-    reports: bool = False,
-) -> gr.Blocks:
+def build_chat(talk: Conversation, title: str, *, reports: bool = False) -> gr.Blocks:
     """Build the chat. It needs the files of `app/static` on its page; `app.api.create_app` puts them there.
 
     Args:
-        desk: answers, and gives documents.
+        talk: what happens.
         title: what the chat is called.
-        examples: questions to start with.
-        groups: what the askers may read besides what is for everyone.
-        limits: how much is computed at the same time.
         reports: whether the bar links to `/reports`.
     """
-    limits = limits or Limits()
-    talk = Conversation(desk, title, examples, groups, limits)
     blocks = gr.Blocks(title=title, analytics_enabled=False, fill_width=True)
     with blocks:
         parts = _lay_out(talk, frame.header_html(title, reports))
@@ -101,23 +86,24 @@ def build_chat(
         _wire_the_rest(talk, parts)
 
         def left(request: gr.Request) -> None:
-            talk.left(_tab(request))
+            talk.left(str(request.session_hash))
 
-        blocks.load(lambda: _choice(talk), outputs=[parts.mode], **_AT_ONCE)  # a promotion since the start counts
+        def choice(request: gr.Request) -> gr.Radio:
+            return _choice(talk, _visit(request).person.groups)
+
+        blocks.load(choice, outputs=[parts.mode], **_AT_ONCE)  # a promotion since the start counts
         blocks.unload(left)
     # The queue's own limit never bites: the conversation says in words that too many are waiting.
-    blocks.queue(max_size=10 * (limits.at_once + limits.waiting), api_open=False)
+    blocks.queue(max_size=10 * (talk.limits.at_once + talk.limits.waiting), api_open=False)
     return blocks
 
 
 def _lay_out(talk: Conversation, bar: str) -> _Parts:
-    def whole(place: dict[str, Any]) -> str:
-        return talk.whole(str(place.get("doc", "")), int(place.get("start", 0)), int(place.get("end", 0)))
-
     # Turns are counted from the time of the start: a page that outlives a restart has older turns with other numbers.
     session = gr.State(Session(asked=int(time.time())))
     with gr.Column(elem_id="dm-app"):
-        top = _html("dm-top", bar, "bar")
+        _html("dm-top", bar, "bar")
+        _html("dm-past", frame.PAST, "past")
         transcript = gr.HTML(
             talk.welcome(),  # a value, no function: a page that asks at once would race with its load event
             html_template=frame.TRANSCRIPT,
@@ -126,33 +112,28 @@ def _lay_out(talk: Conversation, bar: str) -> _Parts:
             elem_id="dm-transcript",
         )
         with gr.Column(elem_id="dm-composer"):
-            lines = _html("dm-lines", frame.COMPOSER, "lines")
+            _html("dm-lines", frame.COMPOSER, "lines")
             question = gr.Textbox(
                 placeholder="Ask a question",
                 label="Your question",
                 container=False,
                 lines=1,
                 max_lines=8,
+                interactive=True,  # no event takes it as input: the page sends what stands in it
                 elem_id="dm-question",
             )
             with gr.Row(elem_id="dm-controls"):
                 mode = _choice(talk)
-                send = gr.Button("Ask", variant="primary", elem_id="dm-send")
+                gr.Button("Ask", variant="primary", elem_id="dm-send")
                 stop = gr.Button("Stop", elem_id="dm-stop")
             _html("dm-small", frame.SMALL_PRINT, "note")
-        gr.HTML(
-            html_template=frame.PANEL,
-            js_on_load="deskmate.panel(element, server)",
-            apply_default_css=False,
-            elem_id="dm-side",
-            server_functions=[whole],
-        )
-    return _Parts(session, top, transcript, lines, question, mode, send, stop)
+        _html("dm-side", frame.PANEL, "panel")
+    return _Parts(session, transcript, question, mode, stop)
 
 
-def _choice(talk: Conversation) -> gr.Radio:
-    """The chooser, with what may be chosen now."""
-    modes = talk.modes()
+def _choice(talk: Conversation, groups: frozenset[str] = frozenset()) -> gr.Radio:
+    """The chooser, with what somebody may choose now."""
+    modes = talk.modes(groups)
     return gr.Radio(
         [(pages.MODES[mode].label, mode.value) for mode in modes],
         value=modes[0].value,
@@ -162,37 +143,32 @@ def _choice(talk: Conversation) -> gr.Radio:
     )
 
 
-def _html(name: str, template: str, script: str) -> gr.HTML:
+def _html(name: str, template: str, script: str) -> None:
     """A fixed piece of the page that `static/chat.js` brings to life."""
     # The template is JavaScript to Gradio; what settings put into it must stay text.
     safe = template.replace("\\", "&#92;").replace("`", "&#96;").replace("$", "&#36;").replace("{", "&#123;")
-    return gr.HTML(
-        html_template=safe, js_on_load=f"deskmate.{script}(element, trigger)", apply_default_css=False, elem_id=name
-    )
+    gr.HTML(html_template=safe, js_on_load=f"deskmate.{script}(element)", apply_default_css=False, elem_id=name)
 
 
 def _wire_asking(talk: Conversation, parts: _Parts) -> None:
-    """A question goes in by Enter, the button, a starter or Retry; the answer comes in patches, all in one event.
+    """A question comes from the page with the conversation that it shows; the answer goes in patches, all in one event.
 
     One event, because a second one that begins while Gradio's client closes the stream of the first can be lost.
     """
 
-    def ask(
-        question: str, mode: str, session: Session, event: gr.EventData, request: gr.Request
-    ) -> Iterator[tuple[Patch, Any]]:
-        sent = event._data if isinstance(event._data, dict) else {}
-        starter, again = sent.get("question"), bool(sent.get("again"))
-        patch = talk.begin(session, str(starter or question), Mode(mode), _tab(request), again)
-        typed = patch.get("taken") and not starter and not again
-        yield patch, "" if typed else gr.skip()
+    def ask(mode: str, session: Session, event: gr.EventData, request: gr.Request) -> Iterator[tuple[Patch, Any]]:
+        visit, sent = _visit(request), _sent(event)
+        question, conversation = str(sent.get("question", "")), str(sent.get("conversation", ""))
+        patch = talk.begin(session, visit, Asked(question, Mode(mode), conversation, bool(sent.get("again"))))
+        took = patch.get("taken") or patch.get("heard")
+        yield patch, "" if took and sent.get("typed") else gr.skip()
         if patch.get("taken"):
-            for patch in talk.answer(session, _tab(request)):
+            for patch in talk.answer(session, visit):
                 yield patch, gr.skip()
 
-    gr.on(
-        [parts.question.submit, parts.send.click, parts.transcript.submit],
+    parts.transcript.submit(
         ask,
-        inputs=[parts.question, parts.mode, parts.session],
+        inputs=[parts.mode, parts.session],
         outputs=[parts.transcript, parts.question],
         trigger_mode="multiple",  # a second Enter gets its hint
         **_AT_ONCE,
@@ -200,21 +176,26 @@ def _wire_asking(talk: Conversation, parts: _Parts) -> None:
 
 
 def _wire_the_rest(talk: Conversation, parts: _Parts) -> None:
-    """Stop, edit and new chat."""
+    """Stop, edit, new chat, and an earlier one."""
 
-    def edit(session: Session) -> tuple[Patch, Any]:
-        patch, question = talk.edit(session)
+    def edit(session: Session, event: gr.EventData, request: gr.Request) -> tuple[Patch, Any]:
+        patch, question = talk.edit(session, _visit(request), str(_sent(event).get("conversation", "")))
         return patch, gr.skip() if question is None else question
 
-    def keep(session: Session) -> tuple[Patch, str]:
-        return talk.keep(session), ""
+    def unedit(session: Session) -> tuple[Patch, str]:
+        return talk.unedit(session), ""
 
-    both = [parts.transcript, parts.question]
-    parts.stop.click(talk.stop, inputs=[parts.session], **_AT_ONCE)
-    parts.transcript.select(_nothing, **_AT_ONCE)
-    parts.transcript.edit(edit, inputs=[parts.session], outputs=both, **_AT_ONCE)
-    parts.lines.clear(keep, inputs=[parts.session], outputs=both, **_AT_ONCE)
-    parts.top.clear(talk.fresh, inputs=[parts.session], outputs=[parts.transcript], **_AT_ONCE)
+    def open_(session: Session, event: gr.EventData, request: gr.Request) -> Patch:
+        return talk.open(session, _visit(request), str(_sent(event).get("conversation", "")))
+
+    page, session = parts.transcript, [parts.session]
+    both = [page, parts.question]
+    parts.stop.click(talk.stop, inputs=session, **_AT_ONCE)
+    page.select(_nothing, **_AT_ONCE)
+    page.edit(edit, inputs=session, outputs=both, **_AT_ONCE)
+    page.undo(unedit, inputs=session, outputs=both, **_AT_ONCE)
+    page.clear(talk.fresh, inputs=session, outputs=[page], **_AT_ONCE)
+    page.expand(open_, inputs=session, outputs=[page], **_AT_ONCE)
 
 
 def _nothing() -> None:
@@ -224,5 +205,11 @@ def _nothing() -> None:
     """
 
 
-def _tab(request: gr.Request) -> str:
-    return str(request.session_hash)
+def _visit(request: gr.Request) -> Visit:
+    """Who asks. What they may read comes from their session alone, never from the page."""
+    assert request.request is not None  # only a call that comes by no request at all has none
+    return Visit(person_of(request.request), str(request.session_hash))
+
+
+def _sent(event: gr.EventData) -> dict[str, Any]:
+    return event._data if isinstance(event._data, dict) else {}

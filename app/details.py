@@ -1,7 +1,7 @@
 """What was searched, as HTML: the passages with their scores, and the times. Pure functions; everything is escaped."""
 
 from app.answer import Answer
-from app.pages import MODES, below, count_of, escape, place_of
+from app.pages import MODES, below, count_of, escape, place_of, support_of
 from retrieval.records import Hit
 
 
@@ -22,8 +22,25 @@ def details_html(answer: Answer) -> str:
     return (
         '<details class="dm-search"><summary>What was searched '
         f'<span class="dm-muted">{found}{_seconds(answer.timing.total_ms)}</span></summary>'
-        f"{table}<dl>{facts}</dl></details>"
+        f"{table}<dl>{facts}</dl>{_support(answer)}</details>"
     )
+
+
+def _support(answer: Answer) -> str:
+    """What the words beside the answer mean."""
+    if answer.generation is None or answer.refused or answer.clarified or answer.corrected:
+        return ""
+    held = (
+        "Every sentence was found in the passages it names."
+        if all(one.supported for one in answer.sentences)
+        else "Not every sentence was found in the passages; those are marked."
+    )
+    near = {
+        "well": "The passages are close to the question, and answers like this one are right more often than not.",
+        "partly": "Answers like this one are sometimes wrong: read the source before you rely on it.",
+        "unsure": "The passages are not close to the question, so this may be about something else.",
+    }[support_of(answer)]
+    return f'<p class="dm-muted">{held} {near}</p>'
 
 
 def _row(hit: Hit) -> str:
@@ -45,7 +62,7 @@ def _facts(answer: Answer) -> list[tuple[str, str]]:
     if answer.adapter:
         facts.append(("Adapter", f"{answer.adapter}, {answer.stale}" if answer.stale else answer.adapter))
     if answer.generation:
-        facts += [("Index", answer.generation), ("Confidence", f"{answer.confidence:.2f}")]
+        facts += [("Index", answer.generation), ("Right, by estimate", f"about {answer.confidence * 10:.0f} in 10")]
         facts.append(("Search", _seconds(timing.retrieval_ms)))
     if usage.completion_tokens:
         facts.append(("First word", _seconds(timing.first_token_ms)))

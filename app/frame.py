@@ -8,6 +8,7 @@ import re
 from collections.abc import Sequence
 
 from app.pages import MODES, escape, first_state
+from app.people import Person
 
 LOGO = (
     '<svg class="dm-logo" viewBox="0 0 32 32" aria-hidden="true" focusable="false">'
@@ -16,6 +17,49 @@ LOGO = (
     'A2.5 2.5 0 0 1 9 8.5Z" fill="var(--dm-on-accent)"/>'
     '<path d="M11 12.6h10M11 16.2h6" stroke="currentColor" stroke-width="1.9" stroke-linecap="round"/></svg>'
 )
+
+DIALOGS = """
+<dialog id="dm-ask" class="dm-dialog" aria-labelledby="dm-ask-title">
+  <form method="dialog">
+    <h2 id="dm-ask-title"></h2>
+    <p id="dm-ask-text"></p>
+    <label class="dm-field" id="dm-ask-field"><span>Title</span><input type="text" autocomplete="off"></label>
+    <div class="dm-actions"><button type="submit" value="yes" class="dm-primary"></button>
+      <button type="submit" value="" class="dm-ghost" formnovalidate>Cancel</button></div>
+  </form>
+</dialog>
+<dialog id="dm-hand" class="dm-dialog" aria-labelledby="dm-hand-title">
+  <form method="dialog">
+    <h2 id="dm-hand-title">Talk to a person</h2>
+    <div id="dm-hand-preview"></div>
+    <label class="dm-field"><span>What should they know? <small>(optional)</small></span>
+      <textarea rows="3" maxlength="2000"></textarea></label>
+    <p class="dm-muted">The assistant is silent in this conversation until the talk has ended.</p>
+    <p class="dm-problem" role="alert"></p>
+    <div class="dm-actions"><button type="submit" value="yes" class="dm-primary">Hand over</button>
+      <button type="submit" value="" class="dm-ghost" formnovalidate>Cancel</button></div>
+  </form>
+</dialog>
+"""
+"""What is asked in the way; beside the bar, the one part that nothing ever covers."""
+
+PAST = """
+<nav id="dm-past-panel" class="dm-past" aria-label="Your conversations" hidden>
+  <div class="dm-past-head">
+    <button type="button" class="dm-new" data-do="fresh"><span aria-hidden="true">+</span> New chat</button>
+    <button type="button" class="dm-ghost dm-icon" data-do="past" aria-label="Close the list of conversations"
+      title="Close">×</button>
+  </div>
+  <label class="dm-hidden" for="dm-find">Search your conversations</label>
+  <input id="dm-find" type="search" placeholder="Search your conversations" maxlength="200" autocomplete="off">
+  <div id="dm-past-list"></div>
+  <p class="dm-hidden" role="status" id="dm-past-said"></p>
+  <div class="dm-past-foot">
+    <span class="dm-who"></span>
+    <button type="button" class="dm-tool" data-past="erase-all">Erase all…</button>
+  </div>
+</nav>
+"""
 
 PANEL = """
 <aside id="dm-source" class="dm-panel" aria-labelledby="dm-source-title" hidden>
@@ -46,12 +90,18 @@ TRANSCRIPT = """
 
 COMPOSER = """
 <div class="dm-lines">
+  <div class="dm-stand" role="status" hidden></div>
   <p class="dm-editing" hidden><span></span><button type="button" class="dm-link" data-do="keep">Cancel</button></p>
   <p class="dm-hint" role="alert"></p>
 </div>
 """
 
-SMALL_PRINT = '<p class="dm-mode-note" aria-live="polite"></p>'
+SMALL_PRINT = """
+<div class="dm-small">
+  <p class="dm-mode-note" aria-live="polite"></p>
+  <button type="button" class="dm-link dm-to-person" data-do="talk">Talk to a person</button>
+</div>
+"""
 
 
 def welcome_html(title: str, documents: int | None, examples: Sequence[str]) -> str:
@@ -76,12 +126,27 @@ def header_html(title: str, reports: bool = False) -> str:
     link = '<a class="dm-ghost dm-reports" href="/reports" target="_blank">Reports</a>' if reports else ""
     return (
         '<header class="dm-bar"><a class="dm-skip" href="#dm-question">Skip to the question</a>'
+        '<button type="button" class="dm-ghost dm-icon" data-do="past" aria-label="Your conversations" '
+        'aria-expanded="false" aria-controls="dm-past-panel" title="Your conversations">'
+        '<svg viewBox="0 0 24 24" aria-hidden="true" focusable="false"><path d="M4 6.5h16M4 12h16M4 17.5h10" '
+        'fill="none" stroke="currentColor" stroke-width="1.8" stroke-linecap="round"/></svg></button>'
         f'<span class="dm-brand">{LOGO}<span>{escape(title)}</span></span><span class="dm-grow"></span>'
-        f'{link}<button type="button" class="dm-ghost" data-do="fresh" hidden>New chat</button>'
+        f'{link}<span class="dm-who"></span>'
+        '<button type="button" class="dm-ghost dm-begin" data-do="fresh" hidden>New chat</button>'
         '<button type="button" class="dm-ghost dm-icon" data-do="theme" aria-label="Switch between light and dark" '
         'title="Light or dark"><svg viewBox="0 0 24 24" aria-hidden="true"><circle cx="12" cy="12" r="8" fill="none" '
         'stroke="currentColor" stroke-width="1.8"/><path d="M12 4a8 8 0 0 1 0 16Z" fill="currentColor"/></svg>'
-        "</button></header>"
+        f"</button></header>{DIALOGS}"
+    )
+
+
+def person_html(person: Person) -> str:
+    """Who has signed in, and the way out, for a bar; nothing for a guest. Works without a script."""
+    if person.guest:
+        return ""
+    return (
+        f'<form class="dm-person" method="post" action="/sign-out"><span title="Signed in as {escape(person.name)}">'
+        f'{escape(person.name)}</span><button class="dm-ghost" type="submit">Sign out</button></form>'
     )
 
 

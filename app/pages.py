@@ -23,6 +23,18 @@ LONGEST_SHOWN = 600
 NEAREST = 4
 """Passages offered below a refusal."""
 
+LIKELY, UNSURE = 0.6, 0.35
+"""The probability of being right from which an answer is called well supported, and below which it is called unsure."""
+
+CHANGED = "The document has changed since then; this passage is not in it any more."
+
+SUPPORT = {
+    "well": "Well supported.",
+    "partly": "Partly supported. Check the source.",
+    "unsure": "Unsure. Check the source.",
+}
+"""What is said of an answer from documents. Words: the figure behind them is a rough one."""
+
 
 @dataclass(frozen=True, slots=True)
 class ModeText:
@@ -89,7 +101,7 @@ def writing_html(text: str, hits: Sequence[Hit]) -> str:
 def stopped_html(text: str, hits: Sequence[Hit]) -> str:
     """What an answer got to when it was stopped before it could be checked."""
     body = writing_html(text, hits).replace(" dm-writing", "", 1) if text.strip() else ""
-    return body + _note("You stopped this answer.")
+    return body + note_html("You stopped this answer.")
 
 
 def answer_body_html(answer: Answer, stopped: bool = False) -> str:
@@ -99,31 +111,44 @@ def answer_body_html(answer: Answer, stopped: bool = False) -> str:
     doubtful = [s.text for s in answer.sentences if not s.supported] if answer.generation else []
     out = [f'<div class="dm-text" dir="auto">{answer_html(answer.answer, _chips(answer), doubtful)}</div>']
     if stopped:
-        out.append(_note("You stopped this answer."))
+        out.append(note_html("You stopped this answer."))
     elif not answer.answer.strip():
-        out.append(_note("The model gave no answer. Try again, or put the question differently."))
-    elif answer.quoted:
-        out.append(_note("In the documents' own words."))
+        out.append(note_html("The model gave no answer. Try again, or put the question differently."))
     elif answer.generation is None:
-        out.append(_note("No documents were read for this answer. Check it before you rely on it."))
+        out.append(note_html("No documents were read for this answer. Check it before you rely on it."))
+    elif answer.corrected:
+        out.append(note_html("Checked by the help desk."))
+    elif answer.clarified:
+        out.append(note_html("Several subjects fit. Ask again about the one you mean."))
+    else:
+        out.append(_support_html(answer))
     out.append(_sources_html(answer) if answer.citations else _nearest_html(answer))
     return "".join(out)
 
 
 def error_html(message: str) -> str:
     """A sentence in place of an answer."""
-    sentence = message[:1].upper() + message[1:]
-    sentence += "" if sentence.endswith((".", "!", "?")) else "."
-    return f'<div class="dm-error"><p>{escape(sentence)}</p></div>'
+    return f'<div class="dm-error"><p>{escape(sentence(message))}</p></div>'
 
 
-def tools_html(copy: str = "", failed: bool = False) -> str:
-    """The buttons under an answer; `copy` is what the copy button takes."""
+def sentence(message: str) -> str:
+    """An error's message as a sentence."""
+    return message[:1].upper() + message[1:] + ("" if message.endswith((".", "!", "?")) else ".")
+
+
+def tools_html(copy: str = "", failed: bool = False, judging: str = "") -> str:
+    """The buttons under an answer.
+
+    Args:
+        copy: what the copy button takes.
+        failed: whether there is no answer.
+        judging: the thumbs, as `app.feedback` renders them.
+    """
     take = f'<button type="button" class="dm-tool" data-copy="{escape(copy)}">Copy</button>' if copy.strip() else ""
     return (
-        f'<div class="dm-tools">{take}'
+        f'<div class="dm-foot"><div class="dm-tools">{take}'
         f'<button type="button" class="dm-tool" data-do="retry">{"Try again" if failed else "Retry"}</button>'
-        '<button type="button" class="dm-tool" data-do="edit">Edit question</button></div>'
+        f'<button type="button" class="dm-tool" data-do="edit">Edit question</button></div>{judging}</div>'
     )
 
 
@@ -157,7 +182,7 @@ def citation_refs_html(answer: Answer, read: Read) -> str:
 
 def whole_document_html(document: DocumentText | None, start: int, end: int) -> str:
     """A whole document with a span marked, for the panel."""
-    return passage_html(document.text, start, end, around=None) if document else _note("This document is gone.")
+    return passage_html(document.text, start, end, around=None) if document else note_html("This document is gone.")
 
 
 def _ref(key: str, citation: Citation, title: str, document: DocumentText | None) -> str:
@@ -168,7 +193,7 @@ def _ref(key: str, citation: Citation, title: str, document: DocumentText | None
         body = passage_html(document.text, start, end)
         whole = ' data-whole="1"' if len(document.text) > len(citation.quote) else ""
     else:
-        body = passage_html(citation.quote, 0, len(citation.quote))
+        body = passage_html(citation.quote, 0, len(citation.quote)) if citation.quote else note_html(CHANGED)
     place, headings = place_of(citation.doc, citation.page), below(title, citation.heading)
     return (
         f'<template data-ref="{key}" data-n="{citation.n}" data-title="{escape(title or citation.doc)}" '
@@ -179,7 +204,23 @@ def _ref(key: str, citation: Citation, title: str, document: DocumentText | None
 
 def _refusal_html(answer: Answer) -> str:
     text = answer_html(answer.answer, lambda n: None)
-    return f'<div class="dm-refusal"><div class="dm-text" dir="auto">{text}</div></div>' + _nearest_html(answer)
+    ask = '<button type="button" class="dm-link" data-do="talk">Talk to a person</button>'
+    return f'<div class="dm-refusal"><div class="dm-text" dir="auto">{text}</div>{ask}</div>' + _nearest_html(answer)
+
+
+def _support_html(answer: Answer) -> str:
+    """How well the documents support an answer, in words."""
+    support = support_of(answer)
+    words = SUPPORT[support] + (" In the documents' own words." if answer.quoted else "")
+    return f'<p class="dm-support dm-{support}">{escape(words)}</p>'
+
+
+def support_of(answer: Answer) -> str:
+    """Which of the words of `SUPPORT` an answer from documents gets."""
+    if answer.confidence < UNSURE:
+        return "unsure"
+    whole = all(one.supported for one in answer.sentences)
+    return "well" if whole and answer.confidence >= LIKELY else "partly"
 
 
 def _nearest_html(answer: Answer) -> str:
@@ -262,5 +303,6 @@ def count_of(number: int, noun: str) -> str:
     return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
-def _note(text: str) -> str:
+def note_html(text: str) -> str:
+    """A quiet line under an answer, or in its place."""
     return f'<p class="dm-note">{escape(text)}</p>'

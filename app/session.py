@@ -1,7 +1,8 @@
-"""What one browser tab has asked so far, and the patches that change its page. Knows no Gradio and no desk.
+"""What one browser tab is doing, and the patches that change its page. Knows no Gradio, no desk and no database.
 
 A patch is a small dict for the turn that is running. Each is complete for its turn, so a lost one does no harm, and
-earlier turns are never sent again.
+earlier turns are never sent again. What was said before is in `app.archive`: a tab that has lost its session, by a
+restart, names its conversation and goes on.
 """
 
 import threading
@@ -11,32 +12,57 @@ from typing import Any
 from app import pages
 from app.answer import Answer
 from app.modes import Mode
-from finetune.template import Turn
+from app.people import Person
 
 Patch = dict[str, Any]
 
-REMEMBERED = 3
-"""Earlier exchanges that the model is told of."""
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """Who asks, and from which browser tab."""
+
+    person: Person
+    tab: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What a page sends. `conversation`: the one that it shows, or empty; `again`: the last question once more."""
+
+    question: str
+    mode: Mode
+    conversation: str = ""
+    again: bool = False
 
 
 @dataclass(slots=True, eq=False)
 class Exchange:
-    """One question of a conversation and what came of it. `replaces`: number of the turn whose place it takes."""
+    """One question of a conversation and what came of it.
+
+    `number` is the turn's on the page, `id` the exchange's in the archive, None while it is not kept, as is
+    `conversation`. `replaces`: the exchange whose place it takes.
+    """
 
     number: int
     question: str
     mode: Mode
-    replaces: int | None = None
+    conversation: str | None = None
+    replaces: "Exchange | None" = None
     cancel: threading.Event = field(default_factory=threading.Event)
     started: bool = False
     answer: Answer | None = None
+    id: int | None = None
 
 
 @dataclass(slots=True)
 class Session:
-    """One browser tab's conversation. Lives in a `gr.State`, which copies it while it is empty."""
+    """One browser tab. Lives in a `gr.State`, which copies it while it is empty.
 
-    exchanges: list[Exchange] = field(default_factory=list)
+    `conversation` is None until something of it is kept; `last` is the exchange that may be asked again.
+    """
+
+    conversation: str | None = None
+    last: Exchange | None = None
     running: Exchange | None = None
     editing: bool = False
     asked: int = 0
@@ -50,19 +76,21 @@ class Session:
     def turn(self, exchange: Exchange, **parts: Any) -> Patch:
         """A patch of one turn."""
         asked = pages.question_html(exchange.question)
-        return self.patch(turn=exchange.number, drop=exchange.replaces, question=asked, **parts)
+        drop = exchange.replaces.number if exchange.replaces else None
+        return self.patch(turn=exchange.number, drop=drop, question=asked, **parts)
+
+    def next(self) -> int:
+        """The number of a new turn."""
+        self.asked += 1
+        return self.asked
 
     def done(self, exchange: Exchange) -> None:
         """Free the session. Before the last patch is sent, so that the next question can follow at once."""
         if self.running is exchange:
             self.running = None
-            self.exchanges.append(exchange)
+            self.last = exchange
 
-    def history(self) -> list[Turn]:
-        """What was said before, oldest first; refusals and failures are no part of it."""
-        turns: list[Turn] = []
-        for exchange in self.exchanges:
-            if exchange.answer and exchange.answer.answer and not exchange.answer.refused:
-                turns.append({"role": "user", "content": exchange.question})
-                turns.append({"role": "assistant", "content": exchange.answer.answer})
-        return turns[-2 * REMEMBERED :]
+    def show(self, conversation: str | None, last: Exchange | None = None) -> None:
+        """Turn to another conversation, or to a new one."""
+        self.conversation, self.last = conversation, last
+        self.running, self.editing = None, False

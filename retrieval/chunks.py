@@ -68,14 +68,29 @@ class DocumentText:
 
 
 @dataclass(frozen=True, slots=True)
+class DocumentVersion:
+    """Which file a document is now, by the SHA-256 of its bytes, and the groups that may read it."""
+
+    sha256: str
+    access: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
 class DocumentState:
-    """A line of the list of documents: how many chunks it has, or why it is quarantined."""
+    """A line of the list of documents: how many chunks it has, or why it is quarantined.
+
+    `pages` is None for a format without pages; `characters` are those of the normalised text.
+    """
 
     doc: str
     title: str
     access: frozenset[str]
     chunks: int
     reason: str | None
+    path: Path
+    sha256: str
+    pages: int | None
+    characters: int
 
 
 class ChunkTable:
@@ -197,13 +212,39 @@ class ChunkTable:
                 return DocumentText(name, title, text)
         return None
 
+    def versions(self, docs: Iterable[str], groups: frozenset[str]) -> dict[str, DocumentVersion]:
+        """Those of some documents that one of `groups` may read, as they are now."""
+        wanted = list(docs)
+        marks = ",".join("?" * len(wanted))
+        rows = self._db.execute(
+            f"SELECT doc, sha256, access FROM document WHERE reason IS NULL AND doc IN ({marks})", wanted
+        )
+        found = {doc: DocumentVersion(sha256, frozenset(json.loads(access))) for doc, sha256, access in rows}
+        return {doc: version for doc, version in found.items() if groups & version.access}
+
+    def passages(self, ids: Iterable[str], groups: frozenset[str]) -> dict[str, Chunk]:
+        """The chunks of some ids that one of `groups` may read; an id whose chunk has changed has none."""
+        wanted = list(ids)
+        marks = ",".join("?" * len(wanted))
+        rows = self._db.execute(f"{CHUNK_COLUMNS} WHERE chunk_id IN ({marks})", wanted)
+        found = [_chunk(*values) for _, *values in rows]
+        return {chunk.id: chunk for chunk in found if groups & chunk.access}
+
     def documents(self) -> list[DocumentState]:
         """Every document and quarantined file, by name."""
         rows = self._db.execute(
-            "SELECT doc, title, access, COUNT(chunk.id), reason "
+            "SELECT doc, title, access, COUNT(chunk.id), reason, path, sha256, MAX(page), LENGTH(document.text) "
             "FROM document LEFT JOIN chunk ON document = document.id GROUP BY document.id ORDER BY doc"
         )
-        return [DocumentState(doc, title, frozenset(json.loads(a)), n, reason) for doc, title, a, n, reason in rows]
+        return [
+            DocumentState(doc, title, frozenset(json.loads(access)), chunks, reason, Path(path), sha256, pages, length)
+            for doc, title, access, chunks, reason, path, sha256, pages, length in rows
+        ]
+
+    def chunks_of(self, doc: str, groups: frozenset[str]) -> list[Chunk]:
+        """A document's chunks in reading order; none where none of `groups` may read it."""
+        rows = self._db.execute(f"{CHUNK_COLUMNS} WHERE doc = ? ORDER BY start", (doc,))
+        return [chunk for _, *values in rows if groups & (chunk := _chunk(*values)).access]
 
     def counts(self) -> tuple[int, int, int]:
         """Documents read, chunks, and quarantined files."""

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ingest.errors import DeskmateError
 from ingest.records import EVERYONE, Chunk
-from retrieval.chunks import ChunkTable, DocumentText
+from retrieval.chunks import ChunkTable, DocumentText, DocumentVersion
 from retrieval.dense import Allowed, Ranking, Spread
 from retrieval.embed import Embedder, Vectors
 from retrieval.fusion import fuse
@@ -159,6 +159,14 @@ class Searcher:
     def document(self, doc: str, groups: Iterable[str] = ()) -> DocumentText | None:
         """A document's whole text, or None when it is unknown or not for these groups."""
         return self._current().generation.table.document(doc, frozenset(groups) | {EVERYONE})
+
+    def versions(self, docs: Iterable[str], groups: Iterable[str] = ()) -> dict[str, DocumentVersion]:
+        """Those of some documents that are there and for these groups, as they are now."""
+        return self._current().generation.table.versions(docs, frozenset(groups) | {EVERYONE})
+
+    def passages(self, ids: Iterable[str], groups: Iterable[str] = ()) -> dict[str, Chunk]:
+        """The chunks of some ids that are there and for these groups."""
+        return self._current().generation.table.passages(ids, frozenset(groups) | {EVERYONE})
 
 
 def check_question(question: str) -> None:

@@ -3,10 +3,11 @@
 # ruff: noqa: E501  # documents have long lines
 # fmt: off
 
+import hashlib
 import re
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from app.answer import Answer, Event, Finished, Retrieved, Token, Usage
@@ -17,7 +18,7 @@ from app.modes import Mode
 from finetune.template import Turn
 from ingest.errors import DeskmateError
 from ingest.records import Chunk
-from retrieval.chunks import DocumentText
+from retrieval.chunks import DocumentText, DocumentVersion
 from retrieval.records import Hit
 
 VPN = """Lockgate VPN guide
@@ -115,13 +116,18 @@ DOCUMENTS = {
 }
 
 
+PASSAGES: dict[str, Chunk] = {}
+"""Every passage that was found, by its id."""
+
+
 def hit(rank: int, doc: str, heading: str, begin: str, end: str, *, page: int | None = None) -> Hit:
     """A passage of a document from the words `begin` to the words `end`."""
     document = DOCUMENTS[doc]
     start = document.text.index(begin)
     stop = document.text.index(end, start) + len(end)
     trail = f"{document.title} › {heading}"
-    chunk = Chunk(f"{doc}#{rank}", doc, document.title, trail, page, start, stop, document.text[start:stop])
+    chunk = Chunk(f"{doc}#{start}-{stop}", doc, document.title, trail, page, start, stop, document.text[start:stop])
+    PASSAGES[chunk.id] = chunk
     return Hit(rank, 0.93 - 0.11 * rank, chunk, 0.71 - 0.06 * rank, None if rank > 4 else 14.2 - 2.1 * rank)
 
 
@@ -152,7 +158,7 @@ class FakeDesk:
     """Knows a few answers, a word every `word_s`. Keeps what was `asked`, and what was `stopped` half way.
 
     `may_search` and `may_write` hold an answer where it is while they are clear: before the passages, and after the third
-    word. A browser is too slow to see a moment that nothing holds.
+    word. A browser is too slow to see a moment that nothing holds. `closed` documents are for some groups only.
     """
 
     def __init__(
@@ -164,6 +170,7 @@ class FakeDesk:
         self.now = modes
         self.word_s = word_s
         self.prefill_s = prefill_s
+        self.closed: dict[str, frozenset[str]] = {}
         self.asked: list[tuple[str, Mode, tuple[Turn, ...]]] = []
         self.stopped: list[str] = []
         self.may_search = threading.Event()
@@ -178,7 +185,19 @@ class FakeDesk:
         return DeskStatus("SmolLM2-135M-Instruct", None, "gen-000007", 34, 395)
 
     def document(self, doc: str, groups: frozenset[str]) -> DocumentText | None:
-        return DOCUMENTS.get(doc)
+        return DOCUMENTS.get(doc) if doc not in self.closed or groups & self.closed[doc] else None
+
+    def versions(self, docs: Iterable[str], groups: frozenset[str]) -> dict[str, DocumentVersion]:
+        readable = {doc: text for doc in docs if (text := self.document(doc, groups))}
+        return {
+            doc: DocumentVersion(
+                hashlib.sha256(text.text.encode()).hexdigest(), self.closed.get(doc, frozenset({"everyone"}))
+            )
+            for doc, text in readable.items()
+        }
+
+    def passages(self, ids: Iterable[str], groups: frozenset[str]) -> dict[str, Chunk]:
+        return {id_: PASSAGES[id_] for id_ in ids if id_ in PASSAGES and self.document(PASSAGES[id_].doc, groups)}
 
     def stream(
         self,

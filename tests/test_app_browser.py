@@ -1,55 +1,15 @@
 """The chat in a real browser: Debian's Chromium by Playwright, with a desk that needs no model."""
 
-import socket
-import threading
-import time
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
-from pathlib import Path
 
 import pytest
+from browser_kit import BROWSER, Seen, chromium, expect, held, open_page, served, sync_api
 from fake_desk import FakeDesk
+from web_kit import web_app
 
-CHROMIUM = Path("/usr/bin/chromium")
-ARGUMENTS = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 EXAMPLES = ["I lost my phone. What are the steps?", "What does VPN error 809 mean?"]
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium; apt-get install chromium"),
-]
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright; pip install -e '.[dev]'")
-expect = sync_api.expect
-expect.set_options(timeout=20_000)  # the machine may be busy with other tests
-
-
-@dataclass
-class Seen:
-    """A page, and everything that it asked for or complained about."""
-
-    page: "sync_api.Page"
-    home: str
-    foreign: list[str] = field(default_factory=list)
-    complaints: list[str] = field(default_factory=list)
-
-    def ask(self, question: str) -> None:
-        self.page.fill("#dm-question textarea", question)
-        self.page.keyboard.press("Enter")
-
-    def asked(self, question: str) -> None:
-        self.ask(question)
-        expect(self.page.locator(".dm-turn:last-child .dm-tools")).to_be_visible(timeout=30_000)
+pytestmark = BROWSER
 
 
 @pytest.fixture(scope="module")
@@ -57,75 +17,31 @@ def desk() -> FakeDesk:
     return FakeDesk(word_s=0.03, prefill_s=0.3)
 
 
-@contextmanager
-def held(gate: threading.Event) -> Iterator[None]:
-    """While it lasts, an answer stops at the gate, so that the browser has time to look."""
-    gate.clear()
-    try:
-        yield
-    finally:
-        gate.set()
-
-
 @pytest.fixture(scope="module")
-def home(desk: FakeDesk) -> Iterator[str]:
-    import uvicorn
-
-    from app.api import claim_port, create_app
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    app = create_app(desk, title="Brightwater help desk", examples=EXAMPLES, groups=frozenset())
-    server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
-    claimed = claim_port("127.0.0.1", port)
-    thread = threading.Thread(target=server.run, kwargs={"sockets": [claimed]})
-    thread.start()
-    deadline = time.monotonic() + 60
-    while not server.started and time.monotonic() < deadline:
-        time.sleep(0.05)
-    yield f"http://127.0.0.1:{port}/"
-    server.should_exit = True
-    thread.join(timeout=20)
+def home(desk: FakeDesk, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    chat = {"title": "Brightwater help desk", "examples": EXAMPLES}
+    with served(web_app(desk, tmp_path_factory.mktemp("home"), chat=chat)) as address:
+        yield address
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator["sync_api.Browser"]:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+    with chromium() as browser:
         yield browser
-        browser.close()
-
-
-def open_page(browser: "sync_api.Browser", home: str, width: int = 1280, **more: str) -> Seen:
-    context = browser.new_context(viewport={"width": width, "height": 844}, **more)
-    page = context.new_page()
-    seen = Seen(page, home)
-    page.on("request", lambda r: None if r.url.startswith((home, "data:", "blob:")) else seen.foreign.append(r.url))
-    page.on("console", lambda m: seen.complaints.append(m.text) if m.type in ("error", "warning") else None)
-    page.on("pageerror", lambda error: seen.complaints.append(str(error)))
-    page.on("response", lambda r: seen.complaints.append(f"{r.status} {r.url}") if r.status >= 400 else None)
-    page.goto(home)
-    page.wait_for_selector("body.dm-ready", timeout=60_000)
-    return seen
 
 
 @pytest.fixture
 def seen(browser: "sync_api.Browser", home: str) -> Iterator[Seen]:
     seen = open_page(browser, home)
     yield seen
-    seen.page.context.close()
-    assert seen.foreign == [], "the page asked another host"
-    assert seen.complaints == [], "the browser complained"
+    seen.check()
 
 
 @pytest.fixture
 def phone(browser: "sync_api.Browser", home: str) -> Iterator[Seen]:
     seen = open_page(browser, home, width=390)
     yield seen
-    seen.page.context.close()
-    assert seen.foreign == []
-    assert seen.complaints == []
+    seen.check()
 
 
 def test_a_question_is_answered_word_by_word_with_its_sources(seen: Seen, desk: FakeDesk) -> None:
@@ -143,7 +59,7 @@ def test_a_question_is_answered_word_by_word_with_its_sources(seen: Seen, desk: 
     expect(page.locator(".dm-cards .dm-card")).to_have_count(2)
     expect(page.locator("#dm-question textarea")).to_have_value("")
     expect(page.locator("#dm-send")).to_be_visible()
-    page.locator("summary").click()
+    page.locator(".dm-search summary").click()
     expect(page.locator(".dm-search table")).to_contain_text("it/vpn-guide.md")
 
 
@@ -228,7 +144,7 @@ def test_hostile_text_stays_text(seen: Seen) -> None:
     page.get_by_text("Show the whole document").click()
     expect(page.get_by_text("Show the whole document")).to_be_hidden()
     assert page.evaluate("window.pwned") is None
-    assert page.locator("#dm-app :is(a:not(.dm-skip), img, script, iframe)").count() == 0
+    assert page.locator("#dm-app :is(#dm-transcript a, #dm-side a, img, script, iframe)").count() == 0
 
 
 def test_hints_errors_and_endless_questions_do_not_stop_the_service(seen: Seen) -> None:
@@ -284,7 +200,7 @@ def test_shift_enter_is_a_new_line_and_a_new_chat_is_empty(seen: Seen) -> None:
     expect(page.locator("#dm-question textarea")).to_have_value("vpn\n809")
     page.keyboard.press("Enter")
     expect(page.locator(".dm-tools")).to_be_visible(timeout=20_000)
-    page.get_by_role("button", name="New chat").click()
+    page.locator(".dm-past .dm-new").click()
     expect(page.locator(".dm-welcome")).to_be_visible()
     expect(page.locator(".dm-turn")).to_have_count(0)
 
@@ -314,7 +230,7 @@ def test_a_phone_gets_a_drawer_and_no_sideways_scrolling(phone: Seen) -> None:
         page.keyboard.press("Tab")
         assert page.evaluate("document.querySelector('#dm-source').contains(document.activeElement)")
     page.keyboard.press("Escape")
-    page.locator("summary").click()
+    page.locator(".dm-search summary").click()
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
 
 

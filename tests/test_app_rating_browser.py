@@ -1,25 +1,17 @@
 """A whole rating session in a real browser: name, keys, sources, undo, coming back, the end."""
 
-import threading
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from browser_kit import BROWSER, chromium, expect, served
 from fake_desk import FakeDesk
 from rated import MODES, evaluation
-from test_app_browser import ARGUMENTS, CHROMIUM
+from web_kit import web_app
 
 from app.ratings import Ratings
 
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.skipif(not CHROMIUM.exists(), reason="no /usr/bin/chromium; apt-get install chromium"),
-]
-
-sync_api = pytest.importorskip("playwright.sync_api", reason="no playwright; pip install -e '.[dev]'")
-expect = sync_api.expect
-expect.set_options(timeout=20_000)  # the machine may be busy with other tests
+pytestmark = BROWSER
 
 
 @pytest.fixture
@@ -29,26 +21,12 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def home(folder: Path) -> Iterator[str]:
-    import uvicorn
-
-    from app.api import claim_port, create_app
-
-    app = create_app(FakeDesk(), title="Help desk", examples=(), groups=frozenset(), reports=folder.parent)
-    with claim_port("127.0.0.1", 0) as port:
-        server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [port]})
-        thread.start()
-        deadline = time.monotonic() + 60
-        while not server.started and time.monotonic() < deadline:
-            time.sleep(0.05)
-        yield f"http://127.0.0.1:{port.getsockname()[1]}/"
-        server.should_exit = True
-        thread.join(timeout=20)
+    with served(web_app(FakeDesk(), folder.parent.parent, reports=folder.parent)) as address:
+        yield address
 
 
 def test_a_rating_session_by_keyboard(home: str, folder: Path) -> None:
-    with sync_api.sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=str(CHROMIUM), args=ARGUMENTS)
+    with chromium() as browser:
         context = browser.new_context(viewport={"width": 390, "height": 844})
         foreign: list[str] = []
         complaints: list[str] = []

@@ -89,6 +89,26 @@ def test_a_document_is_shown_only_to_those_who_may_read_it(policies: Office) -> 
     assert searcher.document("no/such.md", ["managers"]) is None
 
 
+def test_versions_and_passages_are_those_that_somebody_may_read_now(policies: Office) -> None:
+    searcher = policies.searcher()
+    both = ["it/vpn.md", "hr/managers/bonus.md", "no/such.md"]
+    assert searcher.versions(both).keys() == {"it/vpn.md"}
+    readable = searcher.versions(both, ["managers"])
+    assert readable.keys() == {"it/vpn.md", "hr/managers/bonus.md"}
+    assert readable["hr/managers/bonus.md"].access == {"managers"}
+    ids = [hit.chunk.id for hit in searcher.search("bonus vpn", k=100, groups=["managers", "staff"]).hits]
+    found = searcher.passages([*ids, "gone"], ["managers"])
+    assert {chunk.doc for chunk in found.values()} >= {"it/vpn.md", "hr/managers/bonus.md"}
+    assert all(name == chunk.id and chunk.text for name, chunk in found.items())
+    assert "hr/managers/bonus.md" not in {chunk.doc for chunk in searcher.passages(ids).values()}
+    before = readable["it/vpn.md"].sha256
+    policies.write({"it/vpn.md": "VPN is another matter today."})
+    policies.ingest()
+    assert searcher.versions(["it/vpn.md"])["it/vpn.md"].sha256 != before
+    old = [id_ for id_, chunk in found.items() if chunk.doc == "it/vpn.md"]
+    assert searcher.passages(old, ["managers"]) == {}
+
+
 def test_groups_that_come_and_go_do_not_fill_the_memory(policies: Office) -> None:
     searcher = policies.searcher()
     for n in range(300):

@@ -1,4 +1,5 @@
 // Puts the pieces that Python renders into their places, and opens sources. Decides nothing, asks no other host.
+// The list of conversations, thumbs and talks with people are in chats.js, which adds itself to `deskmate`.
 "use strict";
 
 const deskmate = (() => {
@@ -38,6 +39,26 @@ const deskmate = (() => {
 
   showTheme(stored());
 
+  /* Whoever is signed out meanwhile is told, and comes back to this page; what was typed stays until then. */
+
+  const fetchAny = window.fetch;
+  window.fetch = async (...request) => {
+    const reply = await fetchAny(...request);
+    if (reply.status === 401 && !one(".dm-away")) showAway();
+    return reply;
+  };
+
+  function showAway() {
+    const away = document.createElement("div");
+    away.className = "dm-away";
+    away.setAttribute("role", "alert");
+    const link = document.createElement("a");
+    link.href = `/sign-in?next=${encodeURIComponent(location.pathname + location.search)}`;
+    link.textContent = "Sign in again";
+    away.append("You have been signed out.", link);
+    document.body.append(away);
+  }
+
   /* The bar, the lines above the question, the note below it. */
 
   const on = (element, name, action) =>
@@ -46,14 +67,11 @@ const deskmate = (() => {
       if (button) action(button);
     });
 
-  function bar(element, trigger) {
+  function bar(element) {
     showTheme(stored());
     on(element, "theme", switchTheme);
-    on(element, "fresh", () => {
-      source.close();
-      trigger("clear");
-      toQuestion();
-    });
+    on(element, "fresh", fresh);
+    on(element, "past", () => deskmate.chats.toggle());
     const skip = one(".dm-skip", element);
     skip.addEventListener("click", (event) => {
       event.preventDefault();
@@ -61,12 +79,13 @@ const deskmate = (() => {
     });
   }
 
-  function lines(element, trigger) {
+  function lines(element) {
     on(element, "keep", () => {
       showEditing("");
-      trigger("clear");
+      send("undo");
       question()?.focus();
     });
+    on(element, "end-talk", () => deskmate.chats.endTalk());
     document.addEventListener("input", (event) => {
       if (event.target === question()) showHint("");
     });
@@ -86,6 +105,7 @@ const deskmate = (() => {
   }
 
   function note(element) {
+    on(element, "talk", (button) => deskmate.chats.handOver(button));
     const show = () => {
       const chosen = one("#dm-mode input:checked");
       one(".dm-mode-note", element).textContent = (chosen && deskmate.modes[chosen.value].note) || "";
@@ -101,6 +121,70 @@ const deskmate = (() => {
       late.disconnect();
     });
     late.observe(one("#dm-composer") || document.body, { childList: true, subtree: true });
+  }
+
+  /* Which conversation the page shows: its address says so. */
+
+  let send = () => {}; // an event to the server; the transcript brings it
+  let conversation = new URLSearchParams(location.search).get("c") || "";
+
+  function become(id, push = false) {
+    if (id === conversation) return;
+    conversation = id;
+    const address = id ? `/?c=${encodeURIComponent(id)}` : "/";
+    if (location.pathname + location.search !== address) history[push ? "pushState" : "replaceState"](null, "", address);
+    deskmate.chats.mark(id);
+  }
+
+  function open(id, push = true) {
+    source.close();
+    become(id, push);
+    send("expand", { conversation: id });
+    toQuestion();
+  }
+
+  function fresh() {
+    source.close();
+    become("", true);
+    send("clear");
+    deskmate.chats.away();
+    toQuestion();
+  }
+
+  window.addEventListener("popstate", () => {
+    const id = new URLSearchParams(location.search).get("c") || "";
+    source.close();
+    conversation = id;
+    deskmate.chats.mark(id);
+    if (id) send("expand", { conversation: id });
+    else send("clear");
+  });
+
+  /* What was typed, or asked in vain, is there again after the page was loaded anew: for the one who typed it. */
+
+  const DRAFT = "deskmate-draft";
+  let person = ""; // who asks, as the server says it for the bar
+
+  function keepDraft(text) {
+    try {
+      if (text.trim()) sessionStorage.setItem(DRAFT, JSON.stringify({ text, person }));
+      else sessionStorage.removeItem(DRAFT);
+    } catch {
+      /* then it is typed again */
+    }
+  }
+
+  function takeDraft(box) {
+    try {
+      const draft = JSON.parse(sessionStorage.getItem(DRAFT));
+      sessionStorage.removeItem(DRAFT);
+      if (draft && draft.person === person && !box.value) {
+        box.value = draft.text;
+        box.dispatchEvent(new Event("input", { bubbles: true }));
+      }
+    } catch {
+      /* storage is switched off */
+    }
   }
 
   /* The transcript. */
@@ -142,7 +226,14 @@ const deskmate = (() => {
     return turn;
   }
 
+  // Moments by the reader's clock.
+  function clocks(part) {
+    for (const time of all("time", part))
+      time.textContent = new Date(time.dateTime).toLocaleTimeString([], { hour: "2-digit", minute: "2-digit" });
+  }
+
   function transcript(element, props, watch, trigger) {
+    send = trigger;
     const log = one(".dm-log", element);
     const status = one('[role="status"]', element);
     const scroller = one("#dm-transcript");
@@ -155,13 +246,16 @@ const deskmate = (() => {
     // The turn as it will come, shown at once: the server needs a moment to take the question.
     let soon = null;
 
+    let lately = ""; // the question that is being answered
+
     function expect(text) {
       if (!text.trim() || document.body.classList.contains("dm-busy")) return;
       forget();
+      lately = text;
       soon = newTurn("soon");
       const asked = Object.assign(document.createElement("p"), { className: "dm-ask", textContent: text.trim().slice(0, 600) });
       one(".dm-question", soon).append(asked);
-      waitIn(soon);
+      if (!document.body.classList.contains("dm-with-person")) waitIn(soon);
       log.append(soon);
       greet(false);
       scroller.scrollTop = scroller.scrollHeight;
@@ -198,28 +292,86 @@ const deskmate = (() => {
 
     setInterval(nudge, 500);
 
+    const silent = () => (document.body.classList.contains("dm-busy") ? Date.now() - heard : 0);
+
+    // A server that started anew knows nothing of the question; one without a session for us asks us to sign in.
     async function watchOver() {
-      const silent = () => (document.body.classList.contains("dm-busy") ? Date.now() - heard : 0);
-      if (silent() < 12000) return;
-      const there = await fetch("/healthz", { cache: "no-store", signal: AbortSignal.timeout(4000) }).then(
-        (reply) => reply.ok,
-        () => false,
-      );
-      if (silent() < 12000 || (there && silent() < 180000)) return;
+      setTimeout(watchOver, 2500);
+      if (silent() < 4000) return;
+      const there = await here();
+      if (silent() < 4000) return;
+      if (there === "moved") again();
+      else if (silent() > { there: 180000, slow: 60000, gone: 8000 }[there]) lost();
+    }
+
+    function lost() {
       document.body.classList.remove("dm-busy", "dm-stops");
       const body = one(".dm-turn:last-child .dm-body", log);
       one(".dm-writing", body)?.classList.remove("dm-writing");
       one(".dm-state", body)?.remove();
-      const text = "The connection to the help desk was lost. Ask again, or load this page again.";
+      const text = "The connection to the help desk was lost. This page connects again as soon as it can.";
       body?.append(Object.assign(document.createElement("p"), { className: "dm-note", textContent: text }));
       status.textContent = text;
+      const knocking = setInterval(async () => {
+        if (["gone", "slow"].includes(await here())) return;
+        clearInterval(knocking);
+        again();
+      }, 2000);
     }
 
-    setInterval(watchOver, 5000);
+    // Load the page anew: what is kept is shown again, and the question that was lost is in the box.
+    function again() {
+      const text = question()?.value || lately;
+      window.addEventListener("pagehide", () => keepDraft(text));
+      location.reload();
+    }
+
+    window.addEventListener("pagehide", () => {
+      keepDraft(question()?.value || (document.body.classList.contains("dm-busy") ? lately : ""));
+    });
+
+    watchOver();
 
     function forget() {
       soon?.remove();
       soon = null;
+    }
+
+    // A kept conversation, whole. Its sources come when they are opened.
+    function showLog(parts) {
+      log.replaceChildren();
+      for (const part of parts) {
+        if (part.said) showSaid(part);
+        else {
+          const turn = newTurn(part.turn);
+          if (part.exchange) turn.dataset.exchange = part.exchange;
+          for (const name of PARTS) fill(one(`.dm-${name}`, turn), part[name] || "");
+          log.append(turn);
+        }
+      }
+      follows = true;
+      requestAnimationFrame(() => (scroller.scrollTop = scroller.scrollHeight));
+    }
+
+    function showSaid(part) {
+      if (one(`[data-said="${part.said}"]`, log)) return;
+      forget();
+      one(".dm-welcome", log)?.remove();
+      const turn = document.createElement("article");
+      turn.className = "dm-turn dm-said";
+      turn.dataset.said = part.said;
+      turn.innerHTML = part.html; // escaped by app.handing
+      clocks(turn);
+      log.append(turn);
+      greet(false);
+      if (follows) scroller.scrollTop = scroller.scrollHeight;
+    }
+
+    function showEnded(text) {
+      const note = Object.assign(document.createElement("p"), { className: "dm-turn dm-note dm-over", textContent: text });
+      log.append(note);
+      status.textContent = text;
+      scroller.scrollTop = scroller.scrollHeight;
     }
 
     function showTurn(patch) {
@@ -237,16 +389,28 @@ const deskmate = (() => {
       if (follows) scroller.scrollTop = scroller.scrollHeight;
     }
 
+    let first = true; // the empty page that comes with the address, whatever conversation that names
+
     function apply() {
       const patch = props.value;
       if (!patch || typeof patch !== "object") return;
       const body = document.body.classList;
       heard = Date.now();
-      if (patch.turn || patch.welcome || patch.hint) forget();
-      if (patch.welcome) {
+      if (patch.turn || patch.welcome || patch.log || patch.hint) forget();
+      if (patch.welcome && !(first && conversation)) {
         log.innerHTML = patch.welcome;
         scroller.scrollTop = 0;
+        deskmate.chats.talk(null);
       }
+      if (patch.log) showLog(patch.log);
+      if (patch.conversation !== undefined && !first) {
+        become(patch.conversation);
+        deskmate.chats.refresh();
+      }
+      if (patch.talk) deskmate.chats.talk(patch.talk);
+      if (patch.heard) deskmate.chats.listen();
+      if (patch.start) start = patch.start;
+      first = false;
       if (patch.turn) showTurn(patch);
       if (!soon) greet(true);
       body.toggle("dm-busy", Boolean(patch.busy));
@@ -262,21 +426,32 @@ const deskmate = (() => {
       if (!button) return;
       const { ref, ask, copy, do: action } = button.dataset;
       if (ref) source.open(button);
-      else if (ask) {
-        expect(ask);
-        trigger("submit", { question: ask });
-      } else if (copy) take(button, copy);
-      else if (action === "retry") trigger("submit", { again: true });
-      else if (action === "edit") trigger("edit");
+      else if (ask) submit(ask);
+      else if (copy) take(button, copy);
+      else if (action === "retry") trigger("submit", { again: true, conversation });
+      else if (action === "edit") trigger("edit", { conversation });
+      else if (action === "talk") deskmate.chats.handOver(button);
       if (ask || action === "retry") toQuestion();
     });
-    document.addEventListener("keydown", (event) => {
-      if (event.target !== question() || event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      expect(event.target.value);
-    });
+
+    function submit(text, typed = false) {
+      expect(text);
+      trigger("submit", { question: text, conversation, typed });
+    }
+
+    document.addEventListener(
+      "keydown",
+      (event) => {
+        if (event.target !== question() || event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+        event.preventDefault();
+        event.stopPropagation(); // Gradio's box has an Enter of its own
+        submit(event.target.value, true);
+      },
+      true,
+    );
     document.addEventListener("click", (event) => {
       if (event.target.closest("#dm-send")) {
-        expect(question().value);
+        submit(question().value, true);
         toQuestion();
       }
       if (event.target.closest("#dm-stop")) {
@@ -286,7 +461,27 @@ const deskmate = (() => {
     });
     watch("value", apply);
     apply();
+    deskmate.log = { said: showSaid, ended: showEnded };
+    if (conversation) trigger("expand", { conversation });
     ready();
+  }
+
+  // How the server stands to this page: there, or slow; moved on, by a restart or without us; or gone.
+  let start = "";
+
+  async function here() {
+    try {
+      const reply = await fetch("/chats/here", { cache: "no-store", signal: AbortSignal.timeout(8000) });
+      if (reply.status === 401) return "moved";
+      const told = await reply.json();
+      const moved = Boolean(start) && told.start !== start;
+      start = told.start;
+      person = told.person;
+      for (const who of all(".dm-who")) fill(who, told.person); // in the bar, on a phone in the list; escaped by app.frame
+      return moved ? "moved" : "there";
+    } catch (error) {
+      return error.name === "TimeoutError" ? "slow" : "gone";
+    }
   }
 
   async function take(button, text) {
@@ -311,6 +506,7 @@ const deskmate = (() => {
     if (!box) return void setTimeout(ready, 30);
     box.setAttribute("aria-label", "Your question");
     box.setAttribute("aria-keyshortcuts", "/");
+    here().then(() => takeDraft(box));
     document.body.classList.add("dm-ready");
     one("#dm-splash")?.remove();
     toQuestion();
@@ -320,7 +516,6 @@ const deskmate = (() => {
 
   const source = (() => {
     let aside = null;
-    let server = null;
     let opener = null;
     let open = null; // the template that is shown
 
@@ -358,10 +553,21 @@ const deskmate = (() => {
         : 0;
     }
 
-    function openBy(button) {
+    // A turn of a kept conversation has none of them yet.
+    async function templates(turn) {
+      if (!turn.dataset.exchange || one("template", turn)) return;
+      const reply = await fetch(`/chats/sources/${turn.dataset.exchange}`);
+      if (!reply.ok) return;
+      const parts = await reply.json();
+      for (const part of ["refs", "cites"]) fill(one(`.dm-${part}`, turn), parts[part]);
+    }
+
+    async function openBy(button) {
       const turn = button.closest(".dm-turn");
-      const template = turn && one(`template[data-ref="${button.dataset.ref}"]`, turn);
-      if (!template || !aside) return;
+      if (!turn || !aside) return;
+      await templates(turn);
+      const template = one(`template[data-ref="${button.dataset.ref}"]`, turn);
+      if (!template) return;
       opener = button;
       aside.setAttribute("role", narrow.matches ? "dialog" : "complementary");
       aside.toggleAttribute("aria-modal", narrow.matches);
@@ -391,10 +597,10 @@ const deskmate = (() => {
       const asked = open;
       button.disabled = true;
       try {
-        const html = await server.whole({ doc, start: Number(start), end: Number(end) });
-        if (open !== asked) return;
+        const reply = await fetch(`/chats/document?${new URLSearchParams({ doc, start, end })}`);
+        if (open !== asked || !reply.ok) return;
         const next = document.createElement("template");
-        next.innerHTML = html; // rendered and escaped by app.markup, like everything here
+        next.innerHTML = await reply.text(); // rendered and escaped by app.markup, like everything here
         write(next.content);
         button.hidden = true;
         reveal();
@@ -403,9 +609,8 @@ const deskmate = (() => {
       }
     }
 
-    function mount(element, functions) {
+    function mount(element) {
       aside = one("#dm-source", element);
-      server = functions;
       aside.addEventListener("click", (event) => {
         const button = event.target.closest("[data-panel]");
         if (!button) return;
@@ -446,7 +651,7 @@ const deskmate = (() => {
       event.preventDefault();
       source.close();
     }
-    const typing = event.target.closest?.("input, textarea, select, [contenteditable]");
+    const typing = event.target.closest?.("input, textarea, select, dialog, [contenteditable]");
     if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
       event.preventDefault();
       source.close();
@@ -454,5 +659,8 @@ const deskmate = (() => {
     }
   });
 
-  return { modes: {}, bar, lines, note, transcript, panel: source.mount };
+  return {
+    modes: {}, bar, lines, note, transcript, panel: source.mount, past: (element) => deskmate.chats.mount(element),
+    one, all, on, narrow, question, clocks, open, fresh, become, current: () => conversation,
+  }; // prettier-ignore
 })();
