@@ -9,13 +9,21 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on sta
 
 
 def tune(
+    labels: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="LABELS",
+            help="With --from-feedback: a file with labels, a line each; what people said here by default.",
+            show_default=False,
+        ),
+    ] = None,
     recipe: Annotated[str, typer.Option(help="A shipped recipe, or a TOML file.")] = "smollm2-135m-cpu",
     name: Annotated[str | None, typer.Option(help="The adapter's name; every run makes its next version.")] = None,
     data: Annotated[Path | None, typer.Option(help="Folder of `deskmate synth`; `qa` in the workspace.")] = None,
     resume: Annotated[bool, typer.Option("--resume", help="Go on where a run was stopped.")] = False,
     from_feedback: Annotated[
-        Path | None, typer.Option(help="Thumbs and corrections, a line each: tune the served adapter on them.")
-    ] = None,
+        bool, typer.Option("--from-feedback", help="Tune the served adapter on thumbs and reviewed corrections.")
+    ] = False,
     method: Annotated[
         Literal["auto", "kto", "dpo"], typer.Option(help="With --from-feedback: thumbs or corrections.")
     ] = "auto",
@@ -24,18 +32,21 @@ def tune(
     """Tune the model on the training data: tone, format, citing and declining. The adapter is not promoted yet."""
     from app.console import print_json, stage_progress
 
-    if from_feedback is not None:
+    if from_feedback:
         from app.prefer import PreferOptions, run_preference
         from app.prefer_report import preference_json, print_preference
 
         desk = _desk()
+        file = labels or _own_labels(desk)
         with stage_progress(as_json) as progress:
-            made = run_preference(desk, from_feedback, PreferOptions(method, name or ""), progress)
+            made = run_preference(desk, file, PreferOptions(method, name or ""), progress)
         if as_json:
             print_json(preference_json(made))
         else:
             print_preference(made)
         return
+    if labels is not None:
+        raise typer.BadParameter(f"what is {labels} for? labels go with --from-feedback", param_hint="LABELS")
     from app.tune import TuneOptions, Tuning
     from app.tune_report import print_tuned, tune_progress, tuned_json
 
@@ -48,6 +59,13 @@ def tune(
         print_json(tuned_json(tuned))
     else:
         print_tuned(tuned)
+
+
+def _own_labels(desk: Any) -> Path:
+    """A file with what people said in this workspace, as it may be tuned on today."""
+    from app.training_rows import keep_rows, training_rows
+
+    return keep_rows(training_rows(desk), desk.workspace.root)
 
 
 def _desk() -> Any:

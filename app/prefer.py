@@ -5,6 +5,7 @@ Composes the rooms; what is preferred to what is the business of `finetune`.
 
 import hashlib
 import tempfile
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -12,11 +13,14 @@ from typing import Any, Literal
 from app.desk import Desk
 from finetune.adapter_card import Adapter, Card
 from finetune.card import prompt_sha256
-from finetune.feedback import Library, Screened, read_feedback, screen
+from finetune.feedback import Judged, Library, Screened, read_feedback, screen
 from finetune.model import load_base, pick_base
 from finetune.pii import published
 from finetune.prefer import prefer
 from finetune.preference import Method, Split, pick_method, split
+from finetune.prompt import CLOSE, render_prompt
+from finetune.tuned_on import read_tuned_on, write_tuned_on
+from finetune.voice import Voice
 from ingest.errors import DeskmateError
 from ingest.records import EVERYONE
 from ingest.workspace import explain_disk_error
@@ -63,13 +67,15 @@ def run_preference(desk: Desk, file: Path, options: PreferOptions, progress: Pro
             "adapters promote NAME"
         )
     settings = desk.settings.preference
-    screened = screen(read_feedback(file), desk.voice, _library(desk))
+    screened = screen(read_feedback(file), desk.voice, library(desk))
     method = pick_method(options.method, screened.labels, settings)
     parts = split(method, screened.labels, settings)
     base = load_base(pick_base(desk.settings.model), desk.settings.models_folder)
     try:
         with tempfile.TemporaryDirectory() as folder:
             result = prefer(base, start, parts, settings, Path(folder, "adapter"), progress)
+            if (known := read_tuned_on(start)) is not None:  # else nobody knows what it saw, and nobody will
+                write_tuned_on(result.folder, [*known, *_questions(screened.labels, desk.voice)])
             counts = {"left_out": dict(screened.left_out), "masked": dict(screened.masked)}
             card = _card(desk, start, file, parts, result.figures | counts)
             adapter = desk.registry.publish(options.name or start.card.name, result.folder, card)
@@ -78,7 +84,14 @@ def run_preference(desk: Desk, file: Path, options: PreferOptions, progress: Pro
     return Preferred(adapter, start.id, method, screened)
 
 
-def _library(desk: Desk) -> Library:
+def _questions(labels: Iterable[Judged], voice: Voice) -> list[str]:
+    """What was asked in the labels: the end of the last turn, after the passages and the instructions."""
+    heads = [render_prompt("", shown, voice)[-1]["content"].strip() for shown in ((), None)]
+    asked = [label.prompt[-1]["content"].rpartition(CLOSE)[2].strip() for label in labels]
+    return [text.removeprefix(heads[0]).removeprefix(heads[1]).strip() for text in asked]
+
+
+def library(desk: Desk) -> Library:
     """What the index holds today."""
     table = desk.searcher.open().table
     chunks = {chunk.id: chunk for chunk in table.all_chunks()}

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from app.console import console
+from app.console import console, noted_progress
 from app.tune import Tuned
 from finetune.tune_log import Evaluation, Plan, StepFigures, Watch
 
@@ -28,6 +28,7 @@ class _Bar:
         self._err = err
         self._bars = bars
         self._task: Any = None
+        self._noted = noted_progress()
 
     def begins(self, plan: Plan) -> None:
         share = 100 * plan.trainable / max(1, plan.parameters)
@@ -40,10 +41,15 @@ class _Bar:
         if plan.resumed_at:
             self._err.print(f"going on after step {plan.resumed_at:,}")
         self._task = self._bars.add_task("", total=plan.steps, completed=plan.resumed_at)
+        if self._noted:
+            self._noted.total("tune", plan.steps)
+            self._noted.done("tune", plan.resumed_at)
 
     def stepped(self, figures: StepFigures) -> None:
         speed = f"{figures.tokens_per_s:,.0f} tokens/s, as if unshared {figures.unshared_per_s:,.0f}"
         self._bars.update(self._task, completed=figures.step, description=f"loss {figures.loss:.3f}  {speed}")
+        if self._noted:
+            self._noted.done("tune", 1)
 
     def evaluated(self, evaluation: Evaluation) -> None:
         named = (("held-out loss", evaluation.held_out_loss), ("score", evaluation.score))

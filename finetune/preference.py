@@ -70,13 +70,13 @@ def pick_method(asked: Method | Literal["auto"], labels: Sequence[Judged], setti
     Raises:
         DeskmateError: there are too few; says of what, and how many more.
     """
-    missing = {}
+    lacks = {}
     methods: tuple[Method, ...] = ("dpo", "kto") if asked == "auto" else (asked,)
     for method in methods:
-        missing[method] = _missing(method, usable(method, labels), settings)
-        if not missing[method]:
+        lacks[method] = missing(method, usable(method, labels), settings)
+        if not lacks[method]:
             return method
-    parts = "; ".join(f"{method} needs {', '.join(what)}" for method, what in missing.items())
+    parts = "; ".join(f"{method} needs {', '.join(what)}" for method, what in lacks.items())
     raise DeskmateError(f"there are too few labels to tune on: {parts}; gather more, docs/feedback.md says why")
 
 
@@ -116,8 +116,8 @@ def split(method: Method, labels: Sequence[Judged], settings: PreferenceSettings
     return Split(method, train, held_out)
 
 
-def _missing(method: Method, labels: Sequence[Judged], settings: PreferenceSettings) -> list[str]:
-    """What the gate wants more of."""
+def missing(method: Method, labels: Sequence[Judged], settings: PreferenceSettings) -> list[str]:
+    """What the gate wants more of, for the labels that a method reads; empty where it lets them through."""
     verdicts = Counter(label.up for label in labels)
     if method == "dpo":
         counts = [("corrected answers", len(labels), settings.least_corrections)]

@@ -12,6 +12,7 @@ from app.prefer_report import preference_json, print_preference
 from finetune.preference import PreferenceSettings
 from finetune.registry import Registry
 from finetune.settings import CurateSettings, ModelSettings
+from finetune.tuned_on import read_tuned_on
 from finetune.voice import load_voice
 from ingest.errors import DeskmateError
 from ingest.records import EVERYONE, Chunk
@@ -84,6 +85,13 @@ def test_corrections_become_the_next_version_which_knows_where_it_comes_from(des
     shown = capsys.readouterr().out
     assert "published house/v2" in shown
     assert "deskmate adapters promote house/v2" in shown
+
+
+def test_the_next_version_carries_the_questions_of_both(desk, file, monkeypatch):
+    monkeypatch.setattr("app.prefer.read_tuned_on", lambda start: ["What did it start from?"])
+    made = run_preference(desk, file, PreferOptions(), Progress())
+    asked = ["What did it start from?", "How many days, 0?", "How many days, 1?", "How many days, 2?"]
+    assert read_tuned_on(made.adapter) == asked
 
 
 def test_below_the_gate_nothing_is_loaded_or_published(desk, file, monkeypatch):
