@@ -30,6 +30,10 @@ _HEADING = re.compile(r"(</?h)[1-6]>")
 _BLOCK_START = re.compile(r"(?:\s*(?:[-*+•]|\d{1,3}[.)]|\#{1,6}|>)\s+|\s*\|)*\s*")
 _ROW_END = re.compile(r"\s*\|?\s*$")
 
+_ACTIVE = re.compile(r"(\\*)(\[(?!\d{1,3}(?:[ ,;–-]+\d{1,3})*\](?![(:]))|<(?!\s))")
+"""What could begin a link, an image, a definition of either, an address in angle brackets or a tag; no marker does."""
+_BEGUN_ACTIVE = re.compile(r"\\*(?:\[[\d ,;–-]{0,20}\]?|<)?$")
+
 _LIST_ITEM = re.compile(r"(?:[-*+•–]|\d{1,3}[.)]|[a-z][.)])\s")
 _CELL_END = re.compile(r" \| ")
 _KEY = re.compile(r"[^:|]{1,60}: ")
@@ -123,6 +127,25 @@ def _chips(match: re.Match[str], chip: Chip) -> str:
     """The citations of one marker; a number that nothing has stays what it was, text."""
     made = [chip(int(number)) for number in re.findall(r"\d+", match[1])]
     return "".join(one for one in made if one) if all(made) else match[0]
+
+
+def inert(text: str) -> str:
+    """Markdown that loads nothing and leads nowhere, for a client that renders it with links, images and HTML.
+
+    Brackets that are no citation's, and angle brackets, are escaped; all else is as it was.
+    """
+
+    def escape(match: re.Match[str]) -> str:
+        escaped = len(match[1]) % 2  # by a backslash that stands there already
+        return f"{match[1]}{'' if escaped else chr(92)}{match[2]}"
+
+    return _ACTIVE.sub(escape, text)
+
+
+def begun(text: str) -> int:
+    """Where in a growing text that begins which `inert` cannot judge before more is there; its length where nothing."""
+    match = _BEGUN_ACTIVE.search(text)
+    return match.start() if match else len(text)
 
 
 def passage_html(text: str, start: int, end: int, *, around: int | None = 1600) -> str:

@@ -25,6 +25,7 @@ from app.console import search_json
 from app.desk import Desk
 from app.keys import Keys
 from app.line import FullError, Line, with_beats
+from app.markup import begun, inert
 from app.metrics_text import CONTENT_TYPE
 from app.model_names import ROOT, Named, find_model, model_names
 from app.openai_wire import (
@@ -122,7 +123,7 @@ class Api:
         self, events: AsyncGenerator[Event, None], completion: Completion, wants_usage: bool
     ) -> AsyncIterator[bytes]:
         """An answer as server-sent events."""
-        as_written, written = self._settings.stream == "as-written", False
+        as_written, written, held = self._settings.stream == "as-written", False, ""
         yield completion.piece("", first=True)
         try:
             async with aclosing(with_beats(events, BEAT_S)) as beating:
@@ -130,10 +131,12 @@ class Api:
                     if one is None:
                         yield BEAT
                     elif isinstance(one, Token) and as_written:
-                        written = True
-                        yield completion.piece(one.text)
+                        written, held = True, held + one.text
+                        if at := begun(held):
+                            yield completion.piece(inert(held[:at]))
+                            held = held[at:]
                     elif isinstance(one, Finished):
-                        for text in () if written else words(one.answer.answer):
+                        for text in [inert(held)] if written else words(inert(one.answer.answer)):
                             yield completion.piece(text)
                         yield completion.end(one.answer)
                         if wants_usage:
@@ -258,6 +261,7 @@ class Readiness:
     def _look(self) -> str:
         try:
             self._desk.searcher.open()
+            self._desk.database.ping()
             adapter = self._desk.serving.adapter()
             if self._desk.settings.chat.backend == "openai":  # a local model is in memory before anything listens
                 self._desk.model.load(adapter)

@@ -15,7 +15,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from app.answer import Answer
-from app.session import REMEMBERED
+from app.history import REMEMBERED
+from app.markup import inert
 from finetune.template import Turn
 from ingest.errors import DeskmateError
 from retrieval.search import MOST_CHARACTERS, check_question
@@ -212,7 +213,8 @@ class Completion:
 
     def whole(self, answer: Answer) -> dict[str, Any]:
         """The answer as one object."""
-        message = {"role": "assistant", "content": answer.answer, "refusal": None, "citations": citations(answer)}
+        content = inert(answer.answer)
+        message = {"role": "assistant", "content": content, "refusal": None, "citations": citations(answer)}
         choice = {"index": 0, "message": message, "logprobs": None, "finish_reason": self._reason(answer)}
         head = {**self._head, "object": "chat.completion", "choices": [choice]}
         return {**head, "usage": usage(answer), "deskmate": details(answer)}
@@ -225,7 +227,7 @@ class Completion:
     def end(self, answer: Answer) -> bytes:
         """The chunk that ends the answer and says what it rests on."""
         choice = {"index": 0, "delta": {}, "logprobs": None, "finish_reason": self._reason(answer)}
-        ours = {"answer": answer.answer, "citations": citations(answer), **details(answer)}
+        ours = {"answer": inert(answer.answer), "citations": citations(answer), **details(answer)}
         return self._chunk([choice], deskmate=ours)
 
     def tokens(self, answer: Answer) -> bytes:
@@ -275,6 +277,7 @@ def details(answer: Answer) -> dict[str, Any]:
         "generation": answer.generation,
         "refused": answer.refused,
         "quoted": answer.quoted,
+        "clarified": answer.clarified,
         "confidence": answer.confidence,
         "unsupported": [one.text for one in answer.sentences if not one.supported],
         "timing": dataclasses.asdict(answer.timing),

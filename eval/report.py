@@ -9,6 +9,7 @@ from typing import Any
 
 from app.desk import Desk
 from app.modes import RETRIEVING, Mode
+from eval.attacks_run import run_attacks
 from eval.calibration_figures import calibration_figures
 from eval.canaries import canaries
 from eval.checks import seen, training_data, tuned_documents
@@ -166,6 +167,7 @@ def _probes(desk: Desk, evaluation: Evaluation, adapter: Adapter | None) -> dict
         "forgetting": forgot,
         "obedience": obedience(desk, entrants, questions) if options.obedience else None,
         "canaries": canaries(entrants, questions) if options.canaries else None,
+        "attacks": run_attacks(desk, entrants, (), evaluation.out / "attacks") if options.attacks else None,
     }
 
 

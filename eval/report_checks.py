@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from eval import report_figures as figures
+from eval.attacks_report import attack_blocks
 from eval.report_blocks import Block, Cell, Column, Facts, Group, Heading, Row, Section, Table, Text
 from eval.report_charts import offset, whisker
 from eval.stats import ALPHA
@@ -33,6 +34,8 @@ def checks(report: Part, modes: Sequence[Column]) -> Iterator[Section]:
         if part := report.get(key):
             asked = f"{says} {figures.count(part['questions'], 'question')}."
             safety += [Heading(title), Text(asked), *_probe(title, part["modes"], modes)]
+    if report.get("attacks"):
+        safety += attack_blocks(report["attacks"], modes)
     yield Section("safety", "Forgetting, obedience, attacks", "", tuple(safety))
     lead = (
         "Metrics that stand for people’s judgement, held against what people said. A correlation, an area under the "

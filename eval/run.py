@@ -55,8 +55,8 @@ class Options:
     `modes` and `adapters`: see `eval.contenders`. `oracle`: the model reads passages of the gold documents instead of
     what search found. `absent`: every answerable question is asked once more as if its gold documents did not exist;
     the right answer is then to decline. `one_by_one`: as askers come, for the times to the first token; else many
-    together. `forgetting`, `obedience`, `canaries`: probes besides the questions. `gate`: decide whether the adapter
-    may serve. `command` is how to repeat all this.
+    together. `forgetting`, `obedience`, `canaries`, `attacks`: probes besides the questions. `gate`: decide whether the
+    adapter may serve. `command` is how to repeat all this.
     """
 
     modes: tuple[Mode, ...] = ()
@@ -69,6 +69,7 @@ class Options:
     forgetting: bool = False
     obedience: bool = False
     canaries: bool = False
+    attacks: bool = False
     gate: bool = False
     command: str = "deskmate eval"
 
@@ -270,6 +271,7 @@ def _line(question: Question, entrant: Contender, answer: Answer) -> dict[str, A
         "supported": [sentence.supported for sentence in answer.sentences],
         "written": answer.written,
         "quoted": answer.quoted,
+        "clarified": answer.clarified,
         "signals": {"sentence": answer.relevance.sentence, "standing": answer.relevance.standing, "held": answer.held},
         "passages": answer.passages,
         "headings": [one.embedded_text.removesuffix(one.text).rstrip() for one in read],

@@ -77,6 +77,19 @@ def bootstrap_ratio(
     return Estimate(float(sum(above) / sum(below)), float(low), float(high), len(index), len(table))
 
 
+def wilson(successes: int, trials: int) -> Estimate | None:
+    """A share of independent trials with its score interval, which holds for 0 successes too; None without trials.
+
+    Source: Wilson 1927, https://doi.org/10.1080/01621459.1927.10502953.
+    """
+    from scipy.stats import binomtest
+
+    if not trials:
+        return None
+    low, high = binomtest(successes, trials).proportion_ci(1 - ALPHA, method="wilson")
+    return Estimate(successes / trials, float(low), float(high), trials, trials)
+
+
 def sign_flip_p(
     differences: Sequence[float], clusters: Sequence[str], *, resamples: int = 10_000, seed: int = 0
 ) -> float | None:
