@@ -7,7 +7,6 @@ import logging
 import os
 import socket
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,12 +15,24 @@ from fastapi.responses import FileResponse
 from starlette.routing import Mount
 from starlette.staticfiles import StaticFiles
 
-from app.conversation import Desk, Limits
+from app import talk
+from app.archive import Archive
+from app.chat_routes import Chats, mount_chats
+from app.conversation import Conversation, Desk, House, Limits
+from app.database import Database
+from app.faults import Faults
 from app.frame import modes_json, page_html
+from app.handovers import Handovers
 from app.harden import Guard
+from app.judgements import Judgements
 from app.openai_api import Api
 from app.rating_routes import mount_ratings
 from app.report_pages import mount_reports
+from app.restore import serving
+from app.settings import Settings
+from app.sign_in_routes import mount_sign_in
+from app.staff import Staff, workplace
+from app.staff_routes import mount_staff
 from ingest.errors import DeskmateError
 
 if TYPE_CHECKING:
@@ -35,32 +46,34 @@ KEEP_S = 75
 
 def create_app(
     desk: Desk,
+    database: Database,
+    settings: Settings,
     *,
-    title: str,
-    examples: Sequence[str],
-    groups: frozenset[str],
+    handovers: talk.Handovers | None = None,
+    staff: Staff | None = None,
     limits: Limits | None = None,
     reports: Path | None = None,
 ) -> FastAPI:
-    """The application for one desk: the chat at `/`, `/healthz`, people's ratings at `/rate`, `/reports`.
+    """The application for one desk: the chat at `/`, `/chats`, `/sign-in`, `/healthz`, ratings at `/rate`, `/reports`.
 
     Args:
         desk: what answers.
-        title: what the help desk is called.
-        examples: questions that the empty page offers.
-        groups: what the askers may read besides what is for everyone.
+        database: accounts, conversations and the audit. Who asks, so what is found, is decided by it.
+        settings: what the desk is called and shows, and how people sign in.
+        handovers: who takes conversations over; by default the help desk's own queue.
+        staff: the help desk's workplace, served at `/staff`; none by default.
         limits: how many answers are computed at the same time, and how many questions may wait.
         reports: the folder of the evaluations that people may read, and whose answers they may rate; none by default.
     """
-    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
-    # Gradio keeps a cache of files that were shown. Ours is private, and no path of it can be asked for.
-    os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="deskmate-"))
-    import gradio as gr
-
-    from app.chat_ui import build_chat, theme
-
+    title = settings.chat.title
+    archive, handovers = Archive(database, desk), handovers or Handovers(database)
+    conversation = Conversation(desk, archive, handovers, House(title, settings.chat.examples), limits)
     # No pages of documentation: FastAPI's would load scripts from another host.
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.talk = conversation
+    mount_sign_in(app, database, settings)
+    app.add_middleware(Faults)
+    mount_chats(app, Chats(desk, archive, Judgements(database), handovers, conversation.start))
 
     @app.get("/healthz")
     def healthz() -> dict[str, str]:
@@ -71,12 +84,27 @@ def create_app(
         return FileResponse(STATIC / "favicon.svg", media_type="image/svg+xml")
 
     app.mount("/desk", StaticFiles(directory=STATIC))
+    if staff is not None:
+        mount_staff(app, staff)
     if reports is not None:
         mount_ratings(app, reports, title)
         mount_reports(app, reports, title)
+    _mount_chat(app, conversation, title, reports is not None)
+    return app
+
+
+def _mount_chat(app: FastAPI, conversation: Conversation, title: str, reports: bool) -> None:
+    """Put Gradio's page at `/`, behind its guard. It takes every address that is left, so it comes last."""
+    os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+    # Gradio keeps a cache of files that were shown. Ours is private, and no path of it can be asked for.
+    os.environ.setdefault("GRADIO_TEMP_DIR", tempfile.mkdtemp(prefix="deskmate-"))
+    import gradio as gr
+
+    from app.chat_ui import build_chat, theme
+
     gr.mount_gradio_app(
         app,
-        build_chat(desk, title=title, examples=examples, groups=groups, limits=limits, reports=reports is not None),
+        build_chat(conversation, title, reports=reports),
         path="/",
         show_error=False,
         footer_links=[],
@@ -93,7 +121,6 @@ def create_app(
     gradio_mount = app.router.routes[-1]
     assert isinstance(gradio_mount, Mount)
     gradio_mount.app = Guard(gradio_mount.app, lambda page: page_html(page, title, links))
-    return app
 
 
 def _links() -> str:
@@ -105,7 +132,7 @@ def _links() -> str:
     return (
         f'<link rel="icon" href="{address("favicon.svg")}" type="image/svg+xml">'
         f'<link rel="stylesheet" href="{address("chat.css")}">'
-        f'<script src="{address("chat.js")}"></script>'
+        f'<script src="{address("chat.js")}"></script><script src="{address("chats.js")}"></script>'
         f"<script>deskmate.modes = {modes_json()};</script>"
     )
 
@@ -132,28 +159,33 @@ def claim_port(host: str, port: int) -> socket.socket:
     return claimed
 
 
-def serve(app: FastAPI, host: str, port: int, claimed: socket.socket | None = None) -> None:
-    """Serve until stopped.
+def serve(app: FastAPI, listening: socket.socket, settings: Settings) -> None:
+    """Serve until the first signal to stop, and then until what is being answered is finished; the second ends at once.
 
     Args:
         app: from `create_app`.
-        host: to listen on.
-        port: to listen on.
-        claimed: the port, if it was taken before; by default it is taken now.
-
-    Raises:
-        DeskmateError: see `claim_port`.
+        listening: from `claim_port`.
+        settings: how long running answers may take then, and whose word is taken for who asks, and whether by https.
     """
     import uvicorn
 
-    listening = claimed or claim_port(host, port)
-    # Open pages hold a connection each: without a limit, Ctrl-C would wait for every one of them.
+    from app.drain import Drain, Server
+
+    drain = Drain(app, app.state.talk, settings.chat.drain_seconds)
+    proxies = list(settings.sign_in.proxies)
+    # Open pages hold a connection each: without a limit, the end would wait for every one of them.
     # Clients keep connections for reuse: one that the server closes first can lose a request that is on its way.
     config = uvicorn.Config(
-        app, log_level="warning", timeout_graceful_shutdown=2, timeout_keep_alive=KEEP_S, server_header=False
+        drain,
+        log_level="warning",
+        timeout_graceful_shutdown=2,
+        timeout_keep_alive=KEEP_S,
+        server_header=False,
+        proxy_headers=bool(proxies),
+        forwarded_allow_ips=proxies,
     )
     logging.getLogger("uvicorn.error").addFilter(_is_news)
-    uvicorn.Server(config).run(sockets=[listening])
+    Server(config, drain).run(sockets=[listening])
 
 
 def _is_news(record: logging.LogRecord) -> bool:
@@ -169,7 +201,8 @@ def serve_desk(desk: "WholeDesk") -> None:
         DeskmateError: the port is taken, there is no index, or the model cannot be had.
     """
     chat = desk.settings.chat
-    with claim_port(chat.host, chat.port) as port:
+    with claim_port(chat.host, chat.port) as port, serving(desk.workspace.root):
+        database = desk.database  # what is wrong with it is said before a model loads
         known = desk.status()
         offer = desk.serving.offer(frozenset())
         tuned = f"with {known.adapter}" if known.adapter else f"without an adapter ({offer.reason})"
@@ -177,14 +210,15 @@ def serve_desk(desk: "WholeDesk") -> None:
         desk.model.load(offer.adapter)
         desk.embedder.embed(["warm"])
         api = Api(desk)
+        staff = workplace(desk)
+        reports = desk.workspace.root / "reports"
         app = create_app(
-            api.counted(),
-            title=chat.title,
-            examples=chat.examples,
-            groups=frozenset(),
-            reports=desk.workspace.root / "reports",
+            api.counted(), database, desk.settings, handovers=staff.handovers, staff=staff, reports=reports
         )
         api.mount(app)
         shown = f"[{chat.host}]" if ":" in chat.host else chat.host
         print(f"{chat.title}: http://{shown}:{chat.port}   (Ctrl-C stops it)", flush=True)
-        serve(app, chat.host, chat.port, port)
+        with staff.post:
+            serve(app, port, desk.settings)
+        if job := desk.jobs.running():
+            print(f"a job goes on without the chat: {job.title}", flush=True)

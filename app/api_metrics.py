@@ -79,6 +79,7 @@ class CountedDesk:
     def __init__(self, desk: Desk, metrics: ApiMetrics) -> None:
         self._desk, self._metrics = desk, metrics
         self.modes, self.document, self.status = desk.modes, desk.document, desk.status
+        self.versions, self.passages = desk.versions, desk.passages
 
     def stream(
         self,

@@ -9,10 +9,16 @@ from typing import Annotated, Any, Literal
 import typer
 
 from app.cli_adapters import adapters
+from app.cli_attack import attack
+from app.cli_audit import audit
+from app.cli_backup import backup, restore
 from app.cli_calibrate import calibrate
+from app.cli_drift import drift
 from app.cli_eval import evaluate
+from app.cli_feedback import feedback
 from app.cli_keys import keys
 from app.cli_tune import tune
+from app.cli_users import users
 
 app = typer.Typer(
     name="deskmate",
@@ -23,10 +29,17 @@ app = typer.Typer(
 )
 
 app.add_typer(adapters, name="adapters")
+app.add_typer(feedback, name="feedback")
 app.add_typer(keys, name="keys")
+app.add_typer(users, name="users")
+app.add_typer(audit, name="audit")
 app.command()(tune)
 app.command("eval")(evaluate)
+app.command()(attack)
+app.command()(backup)
+app.command()(restore)
 app.command()(calibrate)
+app.command()(drift)
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output and nothing else there.")]
 Groups = Annotated[str, typer.Option(help="The asker's groups, separated by commas; everyone is in `everyone`.")]
@@ -50,6 +63,7 @@ def ingest(
     desk = _desk()
     with stage_progress(as_json) as progress:
         summary = desk.ingest(progress).run(paths, access=labels, allow_shrink=allow_shrink)
+    desk.sources.remember(paths, labels)
     if as_json:
         print_json(ingest_json(summary))
     else:
@@ -208,7 +222,9 @@ def eval_retrieval(
 
 @app.command()
 def bench(
-    what: Annotated[str, typer.Argument(help="ingest, embed, search, generate, tune, swap, api, chunking or metrics.")],
+    what: Annotated[
+        str, typer.Argument(help="ingest, embed, search, generate, tune, swap, api, crash, chunking or metrics.")
+    ],
     data: Annotated[Path | None, typer.Option(help="Documents, a question set, or Chroma's folder.")] = None,
     chunks: Annotated[int, typer.Option(help="Size of the index for `search`.")] = 100_000,
     recipe: Annotated[str, typer.Option(help="The recipe for `tune`.")] = "smollm2-135m-cpu",
@@ -217,12 +233,14 @@ def bench(
     ] = False,
     ragchecker: Annotated[Path | None, typer.Option(help="For `metrics`: RAGChecker's human labels.")] = None,
     begin: Annotated[Path | None, typer.Option(help="For `metrics`: the files of BEGIN.")] = None,
+    repetitions: Annotated[int, typer.Option(min=2, help="For `crash`: how often the server is ended.")] = 50,
+    beside: Annotated[bool, typer.Option("--ingest", help="For `api`: once more while an ingest runs.")] = False,
     as_json: Json = False,
 ) -> None:
     """Measure speed, the effect of the chunk size, or the metrics themselves, on this machine."""
     from eval.bench import BenchOptions, run_bench
 
-    options = BenchOptions(data, chunks, recipe, random_weights, ragchecker, begin)
+    options = BenchOptions(data, chunks, recipe, random_weights, ragchecker, begin, repetitions, beside)
     run_bench(_desk(), what, options, as_json)
 
 

@@ -27,6 +27,7 @@ OneByOne = Annotated[bool, typer.Option("--one-by-one", help="Ask as people come
 Forgetting = Annotated[bool, typer.Option("--forgetting", help="Ask base and adapter general questions too.")]
 Obedience = Annotated[bool, typer.Option("--obedience", help="Ask some again with a fact changed in the passages.")]
 Canaries = Annotated[bool, typer.Option("--canaries", help="Ask some again with an instruction in the passages.")]
+Attacks = Annotated[bool, typer.Option("--attacks", help="Make the attacks of deskmate attack too.")]
 Gate = Annotated[bool, typer.Option("--gate", help="Let the adapter serve if tuning cost nothing; else exit with 1.")]
 
 
@@ -42,6 +43,7 @@ def evaluate(
     forgetting: Forgetting = False,
     obedience: Obedience = False,
     canaries: Canaries = False,
+    attacks: Attacks = False,
     gate: Gate = False,
     as_json: Json = False,
 ) -> None:
@@ -52,7 +54,7 @@ def evaluate(
     from ingest.errors import DeskmateError
 
     options = Options(
-        modes=_modes(modes),
+        modes=modes_of(modes),
         adapters=tuple(adapter or ()),
         out=out,
         shard=_shard(shard),
@@ -62,6 +64,7 @@ def evaluate(
         forgetting=forgetting,
         obedience=obedience,
         canaries=canaries,
+        attacks=attacks,
         gate=gate,
         command=shlex.join(["deskmate", *sys.argv[1:]]),
     )
@@ -103,7 +106,8 @@ def _report(desk: Any, done: Any, as_json: bool) -> None:
         typer.echo(promote(desk, done.hybrid), err=as_json)
 
 
-def _modes(names: str | None) -> tuple[Any, ...]:
+def modes_of(names: str | None) -> tuple[Any, ...]:
+    """The modes of `--modes`, in their order; empty where none is named."""
     from app.modes import Mode
 
     wanted = [name.strip() for name in (names or "").split(",") if name.strip()]

@@ -2,10 +2,15 @@
 
 import dataclasses
 import json
+import os
 import sys
+import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
+
+from app.jobs import PROGRESS
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -40,9 +45,44 @@ class SilentProgress:
         """Say nothing."""
 
 
+class NotedProgress:
+    """For whoever started this command as a job: a small file that says how far each stage is."""
+
+    def __init__(self, file: Path) -> None:
+        self._file = file
+        self._stages: dict[str, list[int]] = {}
+        self._written = 0.0
+
+    def total(self, stage: str, count: int) -> None:
+        """So many things are to be done in a stage, as far as is known now."""
+        self._stages.setdefault(stage, [0, 0])[1] = count
+        self._note()
+
+    def done(self, stage: str, count: int) -> None:
+        """So many more are done."""
+        self._stages.setdefault(stage, [0, 0])[0] += count
+        self._note()
+
+    def _note(self) -> None:
+        """Write it down, a few times a second at most, and at the end of a stage."""
+        if time.monotonic() - self._written < 0.3 and any(done < total for done, total in self._stages.values()):
+            return
+        self._written = time.monotonic()
+        with suppress(OSError):  # nobody's work stops because a bar stands still
+            new = self._file.with_suffix(".new")
+            new.write_text(json.dumps(self._stages), "utf-8")
+            os.replace(new, self._file)
+
+
+def noted_progress() -> NotedProgress | None:
+    """Where this command runs as a job: see `app.jobs`."""
+    file = os.environ.get(PROGRESS)
+    return NotedProgress(Path(file)) if file else None
+
+
 @contextmanager
 def stage_progress(quiet: bool) -> Iterator["Progress"]:
-    """Bars with rate and remaining time on standard error, one a stage; nothing where that is no terminal."""
+    """Bars with rate and remaining time on standard error, one a stage; a file for a job; else nothing."""
     from rich.console import Console
     from rich.progress import (
         BarColumn,
@@ -64,7 +104,7 @@ def stage_progress(quiet: bool) -> Iterator["Progress"]:
 
     err = Console(stderr=True)
     if quiet or not err.is_terminal:
-        yield SilentProgress()
+        yield noted_progress() or SilentProgress()
         return
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), Rate(), TimeRemainingColumn())
     with Progress(*columns, console=err, transient=True, speed_estimate_period=10) as bars:
@@ -212,4 +252,10 @@ def track(things: Sequence[T], label: str) -> Iterator[T]:
     from rich.progress import track as bar
 
     err = Console(stderr=True)
-    yield from bar(things, label, console=err, disable=not err.is_terminal, transient=True)
+    noted = noted_progress()
+    if noted:
+        noted.total(label, len(things))
+    for thing in bar(things, label, console=err, disable=not err.is_terminal, transient=True):
+        yield thing
+        if noted:
+            noted.done(label, 1)

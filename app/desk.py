@@ -4,25 +4,32 @@ Nothing loads before it is used, so a command pays only for what it needs.
 """
 
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-from app.answer import Answer, Answerer, AnswerLimits, Event
+from app.answer import Answer, Answerer, Event
 from app.confidence import Confidence, confidence_for
+from app.corrected import Corrections, none
+from app.database import Database, open_database
+from app.decision import AnswerLimits
+from app.jobs import Jobs
 from app.llm import ChatModel
 from app.modes import How, Mode
 from app.serving import Documents, Serving
 from app.settings import Settings
+from app.sources import Sources
+from app.uploads import Uploads
 from finetune.adapter_card import Adapter
 from finetune.registry import Registry
 from finetune.template import Turn
 from finetune.voice import Voice, load_voice
 from ingest.embedded import MINILM, fetch, verify
 from ingest.errors import DeskmateError
+from ingest.records import Chunk
 from retrieval.build import Ingest, Progress
-from retrieval.chunks import DocumentText
+from retrieval.chunks import DocumentText, DocumentVersion
 from retrieval.embed import Embedder, HashingEmbedder, SentenceEmbedder
 from retrieval.rerank import make_reranker
 from retrieval.search import Searcher
@@ -54,6 +61,7 @@ class Desk:
         self._named = adapter
         self.workspace = settings.workspace
         self.store = Store(self.workspace)
+        self.corrections: Corrections = none  # set where people are served: evaluation measures the model
         self._named_answerer: tuple[str, Answerer | None] = ("", None)
 
     @cached_property
@@ -89,6 +97,26 @@ class Desk:
     def registry(self) -> Registry:
         """The adapters of the workspace."""
         return Registry(self.workspace.adapters)
+
+    @cached_property
+    def database(self) -> Database:
+        """Accounts, conversations and the audit; made when it is first asked for."""
+        return open_database(self.settings.database.url.get_secret_value(), self.workspace.root)
+
+    @cached_property
+    def jobs(self) -> Jobs:
+        """Long work beside the chat."""
+        return Jobs(self.workspace.root / "jobs")
+
+    @cached_property
+    def uploads(self) -> Uploads:
+        """Documents that people uploaded."""
+        return Uploads(self.workspace.root / "uploads", self.settings.uploads, self.settings.ingest)
+
+    @cached_property
+    def sources(self) -> Sources:
+        """What was ingested, to be read again."""
+        return Sources(self.workspace.root / "sources.json")
 
     @cached_property
     def serving(self) -> Serving:
@@ -136,8 +164,18 @@ class Desk:
 
     def _answerer(self, decide: Callable[[Mode | None, frozenset[str]], How]) -> Answerer:
         chat = self.settings.chat
-        limits = AnswerLimits(chat.passages, chat.passage_tokens, chat.answer_tokens, chat.confidence, self.weights)
-        return Answerer(self.model, self.searcher, self.voice, limits, self._count_tokens, decide)
+        limits = AnswerLimits(
+            chat.passages, chat.passage_tokens, chat.answer_tokens, chat.confidence, self.weights, chat.ask_back
+        )
+        return Answerer(
+            self.model,
+            self.searcher,
+            self.voice,
+            limits,
+            self._count_tokens,
+            decide,
+            lambda *asked: self.corrections(*asked),
+        )
 
     def ingest(self, progress: Progress) -> Ingest:
         """Ingestion into this workspace."""
@@ -168,6 +206,14 @@ class Desk:
     def document(self, doc: str, groups: frozenset[str]) -> DocumentText | None:
         """A document's text for an asker who may read it."""
         return self.searcher.document(doc, groups)
+
+    def versions(self, docs: Iterable[str], groups: frozenset[str]) -> dict[str, DocumentVersion]:
+        """Those of some documents that an asker may read, as they are now."""
+        return self.searcher.versions(docs, groups)
+
+    def passages(self, ids: Iterable[str], groups: frozenset[str]) -> dict[str, Chunk]:
+        """The chunks of some ids that an asker may read, as they are now."""
+        return self.searcher.passages(ids, groups)
 
     def status(self) -> DeskStatus:
         """What this desk answers with."""

@@ -5,9 +5,9 @@ Everything is checked before any weight loads, and everything that is wrong is s
 
 import os
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -46,6 +46,13 @@ class ChatSettings(BaseModel):
     confidence: float = Field(
         0.2, ge=0, le=1, description="Below this probability of being right the assistant declines."
     )
+    ask_back: float = Field(
+        0.0,
+        ge=0,
+        le=1,
+        description="Below this probability, and not declined, it asks which of the nearest subjects is meant; 0 for "
+        "never.",
+    )
     voice: Path | None = Field(None, description="A house style in TOML; the shipped one by default.")
     adapter: str = Field(
         "",
@@ -59,6 +66,9 @@ class ChatSettings(BaseModel):
     )
     host: str = Field("127.0.0.1", description="Address that the chat listens on.")
     port: int = Field(7860, ge=1, le=65535, description="Port that the chat listens on.")
+    drain_seconds: float = Field(
+        20.0, ge=0, description="Longest time for running answers to be finished when the server is told to end."
+    )
     title: str = Field("Help desk", description="What the chat is called on its page.")
     examples: tuple[str, ...] = Field((), description="Questions offered on the empty page.")
 
@@ -108,6 +118,117 @@ class ApiSettings(BaseModel):
     )
 
 
+class UploadSettings(BaseModel):
+    """What may be uploaded at `/staff/documents`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_file_mb: float = Field(
+        50.0, gt=0, description="Largest file that is uploaded, in MiB; never more than `ingest.max_file_mb`."
+    )
+    max_total_mb: float = Field(5000.0, gt=0, description="Most that all uploaded files take together, in MiB.")
+
+
+class DatabaseSettings(BaseModel):
+    """Where accounts, conversations and the audit are kept."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    url: SecretStr = Field(
+        SecretStr(""),
+        description="Address of a PostgreSQL database, `postgresql+psycopg://user:password@host/name`; empty for a "
+        "SQLite file in the workspace.",
+    )
+
+
+class SignInSettings(BaseModel):
+    """How long somebody stays signed in, and whose word is taken for where a request comes from."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    idle_hours: float = Field(12.0, gt=0, description="Hours without a request after which somebody signs in again.")
+    longest_hours: float = Field(168.0, gt=0, description="Hours after which everybody signs in again.")
+    proxies: tuple[str, ...] = Field(
+        (),
+        description="Addresses of reverse proxies whose `X-Forwarded-For` and `X-Forwarded-Proto` are believed; "
+        "`*` for all.",
+    )
+
+
+class OidcSettings(BaseModel):
+    """Single sign-on by OpenID Connect."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    issuer: str = Field("", description="Address of the OpenID Connect provider; empty for no single sign-on.")
+    client_id: str = Field("", description="What the provider calls this deskmate.")
+    client_secret: SecretStr = Field(SecretStr(""), description="The client's secret at the provider; never logged.")
+    scopes: str = Field("openid profile email", description="What is asked for, separated by spaces.")
+    name_claim: str = Field(
+        "preferred_username", description="The claim that becomes an account's name, when it is made."
+    )
+    groups_claim: str = Field(
+        "", description="The claim with the groups; empty where they are set by `deskmate users set`."
+    )
+    groups: dict[str, str] = Field(
+        {}, description="The provider's groups by our names for them; empty where they are called the same."
+    )
+    desk: tuple[str, ...] = Field((), description="The provider's groups whose members have the role `desk`.")
+    admin: tuple[str, ...] = Field((), description="The provider's groups whose members have the role `admin`.")
+    label: str = Field("Use your company account", description="What the button says.")
+    only: bool = Field(False, description="Whether nobody can sign in with a password.")
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if self.issuer and not self.issuer.startswith(("https://", "http://localhost", "http://127.0.0.1")):
+            raise ValueError("the issuer's address begins with https://")
+        if self.issuer and not self.client_id:
+            raise ValueError("client_id is needed beside the issuer")
+        if (self.groups or self.desk or self.admin) and not self.groups_claim:
+            raise ValueError("groups_claim is needed beside groups, desk or admin")
+        if self.only and not self.issuer:
+            raise ValueError("an issuer is needed where single sign-on is the only way in")
+        return self
+
+
+class HandoverSettings(BaseModel):
+    """Where a conversation goes, besides the queue, when somebody asks for a person."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    mail_to: str = Field("", description="The mailbox that hand-overs are sent to; empty for none.")
+    mail_from: str = Field("deskmate@localhost", description="The sender of these mails.")
+    smtp_host: str = Field("localhost", description="The mail server.")
+    smtp_port: int = Field(587, ge=1, le=65535, description="Its port.")
+    smtp_user: str = Field("", description="Who signs in to the mail server; empty for nobody.")
+    smtp_password: SecretStr = Field(SecretStr(""), description="Their password; never logged.")
+    smtp_security: Literal["starttls", "tls", "none"] = Field(
+        "starttls", description="How the way to the mail server is encrypted; `none` only on this machine or network."
+    )
+    webhook: str = Field(
+        "", pattern=r"^$|^https?://", description="The address that hand-overs are posted to as JSON; empty for none."
+    )
+    webhook_secret: SecretStr = Field(
+        SecretStr(""),
+        description="Signs what is posted: `X-Deskmate-Signature` is `sha256=` and the body's HMAC-SHA256 with it.",
+    )
+    groups: tuple[str, ...] = Field(
+        (),
+        description="What whoever reads the mailbox and the webhook may read, besides what is for everyone; answers "
+        "that rest on other documents are left out there.",
+    )
+    address: str = Field(
+        "",
+        pattern=r"^$|^https?://",
+        description="Address at which people reach this deskmate, for links in what is sent; empty for no links.",
+    )
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Where hand-overs are sent."""
+        return tuple(name for name, to in (("mail", self.mail_to), ("webhook", self.webhook)) if to)
+
+
 class Settings(BaseSettings):
     """The resolved settings of one command."""
 
@@ -124,6 +245,11 @@ class Settings(BaseSettings):
     model: ModelSettings = ModelSettings()
     chat: ChatSettings = ChatSettings()
     api: ApiSettings = ApiSettings()
+    uploads: UploadSettings = UploadSettings()
+    database: DatabaseSettings = DatabaseSettings()
+    sign_in: SignInSettings = SignInSettings()
+    oidc: OidcSettings = OidcSettings()
+    handover: HandoverSettings = HandoverSettings()
     synth: SynthSettings = SynthSettings()
     teacher: TeacherSettings = TeacherSettings()
     curate: CurateSettings = CurateSettings()
