@@ -49,12 +49,16 @@ class Index(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Nearest:
-    """A sentence of a passage that was found: `chunk.text[start:end]`; `place` counts the passages from 0."""
+    """A sentence of a passage that was found: `chunk.text[start:end]`; `place` counts the passages from 0.
+
+    `score`: its cosine to the question and what is added to it, see `WORDS`.
+    """
 
     place: int
     chunk: Chunk
     start: int
     end: int
+    score: float
 
     @property
     def text(self) -> str:
@@ -133,19 +137,26 @@ def _judge(
     if not hits:
         return NOTHING
     wanted = set(stems(question))
-    scored: list[tuple[float, Nearest]] = []
+    nearest: list[Nearest] = []
     best = 0.0
     for place, (hit, vectors) in enumerate(zip(hits, sentences, strict=False)):
         for (start, end), cosine in zip(sentence_spans(hit.chunk.text), (vectors @ ways.T).max(axis=1), strict=True):
             best = max(best, float(cosine))
             text = hit.chunk.text[start:end]
-            if len(text.split()) >= SHORTEST and not text.endswith("?"):
+            if _says_something(text, hit.chunk):
                 shared = len(wanted & set(stems(text))) / max(1, len(wanted))
-                scored.append((float(cosine) + WORDS * shared - RANK * place, Nearest(place, hit.chunk, start, end)))
-    scored.sort(key=lambda one: -one[0])
+                score = float(cosine) + WORDS * shared - RANK * place
+                nearest.append(Nearest(place, hit.chunk, start, end, score))
+    nearest.sort(key=lambda one: -one.score)
     passage = max((hit.dense for hit in hits if hit.dense is not None), default=best)
     mean, deviation = spread
-    return Relevance(best, float((passage - mean) / deviation), tuple(nearest for _, nearest in scored))
+    return Relevance(best, float((passage - mean) / deviation), tuple(nearest))
+
+
+def _says_something(text: str, chunk: Chunk) -> bool:
+    """Whether a sentence could answer: a heading and a question, however near they come, do not."""
+    headings = {one.casefold() for one in (chunk.title, *chunk.heading.split(" › "))}
+    return len(text.split()) >= SHORTEST and not text.endswith("?") and text.strip("# ").casefold() not in headings
 
 
 def _ways(question: str) -> list[str]:

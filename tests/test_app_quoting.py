@@ -15,8 +15,8 @@ def chunk(text: str, doc: str = "a.md", start: int = 100) -> Chunk:
     return Chunk(f"id-{doc}", doc, "Title", "Heading", None, start, start + len(text), text)
 
 
-def whole(text: str, place: int = 0, doc: str = "a.md") -> Nearest:
-    return Nearest(place, chunk(text, doc), 0, len(text))
+def whole(text: str, place: int = 0, doc: str = "a.md", score: float = 0.9) -> Nearest:
+    return Nearest(place, chunk(text, doc), 0, len(text), score)
 
 
 @pytest.mark.parametrize(
@@ -42,19 +42,27 @@ def test_a_sentence_loses_its_layout_and_nothing_else(text: str, said: str) -> N
     assert (citation.quote, citation.start, citation.end, citation.n) == (text, 100, 100 + len(text), 1)
 
 
-def test_the_best_sentences_stand_in_the_order_of_the_passages_and_keep_the_house_form() -> None:
+def test_the_best_sentence_stands_first_and_what_is_of_one_passage_together_in_its_order() -> None:
+    leave = chunk("You have leave. Leave is 25 days. Ask early. It is paid.")
     nearest = [
-        whole("Ask the desk for a badge.", 1, "b.md"),
-        whole("Leave is 25 days.", 0),
-        whole("Badges are blue.", 2, "c.md"),
-        whole("A fourth one here.", 2, "c.md"),
+        Nearest(0, leave, 16, 33, 0.90),
+        whole("Ask the desk for a badge.", 1, "b.md", 0.88),
+        Nearest(0, leave, 0, 15, 0.85),
+        Nearest(0, leave, 34, 44, 0.80),
+        Nearest(0, leave, 45, 56, 0.79),
     ]
     found = quote(nearest, 3, VOICE)
     assert found is not None
-    assert found.text == "Leave is 25 days [1]. Ask the desk for a badge [2]. Badges are blue [3]."
-    assert [(one.n, one.doc) for one in found.citations] == [(1, "a.md"), (2, "b.md"), (3, "c.md")]
+    assert found.text == "You have leave [1]. Leave is 25 days [1]. Ask early [1]. Ask the desk for a badge [2]."
+    assert [(one.n, one.doc) for one in found.citations] == [(1, "a.md")] * 3 + [(2, "b.md")]
     assert all(sentence.supported for sentence in found.sentences)
     assert check(found.text, VOICE, 3) == ()
+
+
+def test_a_sentence_that_stands_out_stands_alone() -> None:
+    found = quote([whole("Leave is 25 days.", 0, score=0.9), whole("Badges are blue.", 1, score=0.74)], 3, VOICE)
+    assert found is not None
+    assert found.text == "Leave is 25 days [1]."
 
 
 def test_only_what_the_model_has_read_is_quoted_and_nothing_longer_than_an_answer() -> None:
