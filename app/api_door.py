@@ -61,8 +61,8 @@ class Door:
         if scope and scope not in key.scopes:
             raise ApiError(403, f"this key lacks the scope {scope}; it has {', '.join(key.scopes)}", "missing_scope")
         self._take(key)
-        # It writes a file: no stream of another asker waits for the disk.
-        asyncio.get_running_loop().run_in_executor(None, self._keys.touch, key)
+        if self._keys.due(key):  # it writes a file: no stream of another asker waits for the disk
+            asyncio.get_running_loop().run_in_executor(None, self._keys.touch, key)
         return key
 
     async def body(self, request: Request) -> bytes:

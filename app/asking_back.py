@@ -1,10 +1,13 @@
 """Asking back: which subject is meant, where an answer would be a guess between several. Asks no model."""
 
+import re
 from collections.abc import Sequence
 
-from app.grounding import Citation, Grounded, Sentence
+from app.grounding import MARKER, Citation, Grounded, Sentence
 from app.relevance import Nearest
 from finetune.voice import Voice
+
+_AROUND = re.compile(rf"^\d+\. |{MARKER.pattern}\.$")
 
 CHOICES = 3
 """Most subjects offered."""
@@ -36,6 +39,11 @@ def ask_back(nearest: Sequence[Nearest], passages: int, voice: Voice) -> Grounde
         sentences.append(Sentence(f"{item}{subject} {voice.cite(n)}.", supported=True, citations=(citation,)))
     citations = tuple(citation for sentence in sentences for citation in sentence.citations)
     return Grounded("\n".join(sentence.text for sentence in sentences), tuple(sentences), citations)
+
+
+def choices(answer: str) -> list[str]:
+    """The subjects that such an answer offers, without their numbers and citations."""
+    return [_AROUND.sub("", line) for line in answer.splitlines()[1:]]
 
 
 def _subject(one: Nearest) -> str:

@@ -143,6 +143,11 @@ class Keys:
             self._write(tuple(key for key in known if key != gone))
         return gone
 
+    def due(self, key: Key) -> bool:
+        """Whether `touch` would note anything: it is not worth a thread otherwise."""
+        now = time.monotonic()
+        return now - self._touched.get(key.id, now - TOUCH_S) >= TOUCH_S
+
     def touch(self, key: Key) -> None:
         """Note that a key was used, at most once a minute.
 

@@ -6,7 +6,7 @@ Composes door, line, wire format and desk. The key's groups go to the desk; noth
 import asyncio
 import threading
 import time
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import aclosing
 from http import HTTPStatus
 from typing import Any
@@ -105,8 +105,10 @@ class Api:
         named = await self._named(asked.model, groups, "adapters" in key.scopes)
         cancel = threading.Event()
         events = self._answers.run(
-            lambda: self._desk.answerer_under(named.adapter).stream(
-                question, mode=named.mode, groups=groups, history=history, cancel=cancel
+            lambda: self._sent(
+                self._desk.answerer_under(named.adapter).stream(
+                    question, mode=named.mode, groups=groups, history=history, cancel=cancel
+                )
             ),
             cancel,
         )
@@ -118,6 +120,17 @@ class Api:
         headers = {"x-accel-buffering": "no"}
         stream = self._pieces(watched, completion, asked.wants_usage)
         return StreamingResponse(stream, media_type="text/event-stream", headers=headers)
+
+    def _sent(self, events: Iterator[Event]) -> Iterator[Event]:
+        """Of a model's words only the first, where they are not sent as they are written: it tells when they began.
+
+        Each word on its way from the thread to the loop costs more than writing it down.
+        """
+        began = False
+        for one in events:
+            if not (isinstance(one, Token) and began and self._settings.stream == "checked"):
+                yield one
+            began = began or isinstance(one, Token)
 
     async def _pieces(
         self, events: AsyncGenerator[Event, None], completion: Completion, wants_usage: bool
@@ -136,12 +149,11 @@ class Api:
                             yield completion.piece(inert(held[:at]))
                             held = held[at:]
                     elif isinstance(one, Finished):
-                        for text in [inert(held)] if written else words(inert(one.answer.answer)):
-                            yield completion.piece(text)
-                        yield completion.end(one.answer)
+                        left = [inert(held)] if written else words(inert(one.answer.answer))
+                        last = [completion.piece(text) for text in left] + [completion.end(one.answer)]
                         if wants_usage:
-                            yield completion.tokens(one.answer)
-            yield DONE
+                            last.append(completion.tokens(one.answer))
+                        yield b"".join([*last, DONE])  # in one go: each costs a way through all that is around
         except DeskmateError as error:
             yield event(ApiError(503, str(error)).body())
         except Exception as error:  # noqa: BLE001  # the stream has begun: no status can tell any more

@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from app.answer import Answer
+from app.asking_back import choices
 from app.grounding import Citation
 from app.markup import answer_html, passage_html
 from app.modes import Mode
@@ -119,11 +120,22 @@ def answer_body_html(answer: Answer, stopped: bool = False) -> str:
     elif answer.corrected:
         out.append(note_html("Checked by the help desk."))
     elif answer.clarified:
-        out.append(note_html("Several subjects fit. Ask again about the one you mean."))
+        out.append(_choices_html(answer))
     else:
         out.append(_support_html(answer))
     out.append(_sources_html(answer) if answer.citations else _nearest_html(answer))
     return "".join(out)
+
+
+def _choices_html(answer: Answer) -> str:
+    """The subjects that the assistant asks back about, each a button that asks the question about it."""
+    asked = answer.question.rstrip(" ?.!")
+    buttons = (
+        f'<li><button type="button" class="dm-starter" data-ask="{escape(f"{asked} ({subject})?")}">{escape(subject)}'
+        "</button></li>"
+        for subject in choices(answer.answer)
+    )
+    return f'<ul class="dm-starters">{"".join(buttons)}</ul>'
 
 
 def error_html(message: str) -> str:

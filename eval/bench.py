@@ -21,6 +21,8 @@ class BenchOptions:
     random_weights: bool = False
     ragchecker: Path | None = None
     begin: Path | None = None
+    repetitions: int = 50
+    ingest: bool = False
 
 
 def run_bench(desk: Desk, what: str, options: BenchOptions, as_json: bool) -> None:
@@ -54,7 +56,11 @@ def run_bench(desk: Desk, what: str, options: BenchOptions, as_json: bool) -> No
         case "api":
             from eval.api_bench import bench_api
 
-            rows = bench_api(desk)
+            rows = bench_api(desk, options.ingest)
+        case "crash":
+            from eval.crash_bench import bench_crash
+
+            rows = bench_crash(options.repetitions)
         case "swap":
             from eval.swap_bench import bench_swap
 
@@ -70,7 +76,7 @@ def run_bench(desk: Desk, what: str, options: BenchOptions, as_json: bool) -> No
         case _:
             raise DeskmateError(
                 f"there is no benchmark {what!r}; choose ingest, embed, search, generate, tune, swap, api, "
-                "chunking or metrics"
+                "crash, chunking or metrics"
             )
     if as_json:
         print_json({"bench": what, "rows": rows})

@@ -70,6 +70,15 @@ def test_nothing_is_said_of_support_where_there_is_none(question: str) -> None:
         assert not any(words in body for words in pages.SUPPORT.values())
 
 
+def test_a_question_back_offers_each_subject_as_a_button_that_asks_about_it() -> None:
+    text = "I am not sure which of these you mean:\n1. VPN: Error <codes> [1].\n2. Leave [2]."
+    answer = dataclasses.replace(finished("vpn"), question="What about 809?", answer=text, clarified=True)
+    body = pages.answer_body_html(answer)
+    assert 'data-ask="What about 809 (VPN: Error &lt;codes&gt;)?">VPN: Error &lt;codes&gt;</button>' in body
+    assert 'data-ask="What about 809 (Leave)?">Leave</button>' in body
+    assert body.count("dm-starter") == 3  # the list and its two
+
+
 def test_a_refusal_offers_a_person() -> None:
     assert 'data-do="talk"' in pages.answer_body_html(finished("who paints the bridge?"))
     assert 'data-do="talk"' not in pages.answer_body_html(finished("vpn"))
