@@ -5,13 +5,14 @@ Small on purpose: what is shown to whom is `app.rating_plan`'s matter, how it lo
 
 from pathlib import Path
 from typing import Annotated
-from urllib.parse import parse_qsl, quote, unquote
+from urllib.parse import quote, unquote
 
 from fastapi import APIRouter, Depends, FastAPI, Request
 from fastapi.responses import HTMLResponse, RedirectResponse, Response
 from starlette.exceptions import HTTPException
 
 from app import rating_page as page
+from app.forms import read_form
 from app.harden import HEADERS
 from app.rating_plan import Asked, Pair, evaluations, plan, questions_of
 from app.ratings import LONGEST_NAME, VERDICTS, Ratings, rater_name
@@ -33,15 +34,8 @@ router = APIRouter()
 
 async def _fields(request: Request) -> dict[str, str]:
     """The fields of a form, read no further than a form of ours can be long."""
-    body = b""
-    async for part in request.stream():
-        body += part
-        if len(body) > LONGEST_BODY:
-            raise HTTPException(422, f"the form is too long; a name has at most {LONGEST_NAME} characters")
-    try:
-        return dict(parse_qsl(body.decode(), max_num_fields=8, errors="strict"))
-    except ValueError as error:
-        raise HTTPException(422, "the form cannot be read; go back and send it once more") from error
+    too_long = f"the form is too long; a name has at most {LONGEST_NAME} characters"
+    return dict(await read_form(request, LONGEST_BODY, too_long))
 
 
 Fields = Annotated[dict[str, str], Depends(_fields)]

@@ -134,7 +134,7 @@ def test_an_unknown_evaluation_is_not_found(client: TestClient, name: str) -> No
     [
         ("name", {}, 422, "Please give a name, so that your ratings can be told from those of others."),
         ("name", {"rater": "x" * 50}, 422, "The name is too long; at most 40 characters, please."),
-        ("name", {"rater": "x" * 1_000_000}, 422, "The form is too long; a name has at most 40 characters."),
+        ("name", {"rater": "x" * 1_000_000}, 413, "The form is too long; a name has at most 40 characters."),
         ("name", {"rater": "<script>"}, 422, "A name has letters, digits, spaces, dots, hyphens and apostrophes"),
         ("pair", {}, 404, "There is no such pair for you; open the evaluation again to go on."),
         ("pair", {"pair": "0" * 32, "tone": "left", "correctness": "left"}, 404, "There is no such pair for you"),
