@@ -252,7 +252,8 @@ def test_relevance_tells_subjects_apart(desk: Desk) -> None:
 
 
 def test_the_nearest_sentence_comes_first_and_headings_and_questions_do_not_count(office: Office) -> None:
-    text = "# What the VPN errors mean\n\nWhat does error 809 mean?\n\nError 809 means that port 4500 is blocked. Ask the desk for help."
+    heading, question = "# What the VPN errors mean", "What does error 809 mean?"
+    text = f"{heading}\n\n{question}\n\nError 809 means that port 4500 is blocked. Ask the desk for help."
     office.write({"it/vpn.md": text})
     office.ingest()
     searcher = office.searcher()
