@@ -43,7 +43,7 @@ def start(jobs: Jobs, *commands: str) -> Job:
 
 
 def ended(jobs: Jobs, job: Job) -> Job:
-    for _ in range(400):
+    for _ in range(2400):  # a minute: a job is the last to get a processor
         found = jobs.find(job.id)
         assert found
         if found.state is not State.RUNNING:
