@@ -286,4 +286,6 @@ def _run_one(command: Sequence[str], folder: Path, log: IO[bytes]) -> int:
 
 
 if __name__ == "__main__":
+    # A server started in the background hands on that Ctrl-C is ignored; the commands are to heed it all the same.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     sys.exit(run(Path(sys.argv[1])))
