@@ -19,7 +19,7 @@ tune: $(READY)  ## make the sample company's adapter anew, as it lies in data/ad
 	rm -rf data/adapters/house
 	$(BIN)/deskmate adapters export house --out data/adapters/house
 
-test: $(READY)  ## the default tests, about two minutes
+test: $(READY)  ## the default tests, about four minutes
 	$(BIN)/pytest
 
 slow: $(READY)  ## the tests with real models, real documents and a real browser
