@@ -7,9 +7,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from app.answering.modes import Mode
 from app.console import answer_json, search_json, track
 from app.desk import Desk
-from app.modes import Mode
 from ingest.errors import DeskmateError
 from ingest.jsonl import read_jsonl
 from ingest.workspace import explain_disk_error, fsync_file, fsync_folder, write_atomic

@@ -8,17 +8,17 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from app.cli_adapters import adapters
-from app.cli_attack import attack
-from app.cli_audit import audit
-from app.cli_backup import backup, restore
-from app.cli_calibrate import calibrate
-from app.cli_drift import drift
-from app.cli_eval import evaluate
-from app.cli_feedback import feedback
-from app.cli_keys import keys
-from app.cli_tune import tune
-from app.cli_users import users
+from app.commands.adapters import adapters
+from app.commands.attack import attack
+from app.commands.audit import audit
+from app.commands.backup import backup, restore
+from app.commands.calibrate import calibrate
+from app.commands.drift import drift
+from app.commands.evaluate import evaluate
+from app.commands.feedback import feedback
+from app.commands.keys import keys
+from app.commands.tune import tune
+from app.commands.users import users
 
 app = typer.Typer(
     name="deskmate",
@@ -112,7 +112,7 @@ def ask(
     as_json: Json = False,
 ) -> None:
     """Answer a question with citations."""
-    from app.answer import Finished, Token
+    from app.answering.answer import Finished, Token
     from app.console import answer_json, print_json, print_sources
 
     chosen = _mode(mode)
@@ -171,8 +171,8 @@ def synth(
 ) -> None:
     """Turn the documents into questions and answers to tune on."""
     from app.console import print_json, stage_progress
-    from app.synth import Synthesis, SynthOptions
-    from app.synth_report import print_synth, synth_json
+    from app.loop.synth import Synthesis, SynthOptions
+    from app.loop.synth_report import print_synth, synth_json
 
     server = "" if teacher == "embedded" else teacher
     desk = _desk(
@@ -238,7 +238,7 @@ def bench(
     as_json: Json = False,
 ) -> None:
     """Measure speed, the effect of the chunk size, or the metrics themselves, on this machine."""
-    from eval.bench import BenchOptions, run_bench
+    from eval.bench.commands import BenchOptions, run_bench
 
     options = BenchOptions(data, chunks, recipe, random_weights, ragchecker, begin, repetitions, beside)
     run_bench(_desk(), what, options, as_json)
@@ -253,7 +253,7 @@ def chat(
     """Open the help-desk chat."""
     flags = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     desk = _desk(adapter, chat=flags)
-    from app.api import serve_desk
+    from app.server import serve_desk
 
     serve_desk(desk)
 
@@ -295,7 +295,7 @@ def _given(**values: Any) -> dict[str, Any]:
 
 
 def _formats(names: Sequence[str]) -> tuple[Any, ...]:
-    from finetune.formats import Format
+    from finetune.curation.formats import Format
 
     for name in names:
         if name not in list(Format):
@@ -305,7 +305,7 @@ def _formats(names: Sequence[str]) -> tuple[Any, ...]:
 
 def _agreed(run: Any, yes: bool) -> bool:
     """Say what asking a teacher on a server will take, and ask whether to go on where somebody is there to answer."""
-    from app.synth_report import estimate_line
+    from app.loop.synth_report import estimate_line
 
     estimate = run.estimate()
     if estimate is None:
@@ -321,7 +321,7 @@ def _groups(groups: str) -> frozenset[str]:
 
 
 def _mode(mode: str | None) -> Any:
-    from app.modes import Mode
+    from app.answering.modes import Mode
 
     if mode is not None and mode not in list(Mode):
         raise typer.BadParameter(f"{mode!r} is none of {', '.join(Mode)}", param_hint="--mode")

@@ -10,12 +10,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from app.jobs import PROGRESS
+from app.loop.jobs import PROGRESS
 
 if TYPE_CHECKING:
     from rich.console import Console
 
-    from app.answer import Answer
+    from app.answering.answer import Answer
     from retrieval.build import IngestSummary, Progress
     from retrieval.records import SearchResult
 
@@ -75,7 +75,7 @@ class NotedProgress:
 
 
 def noted_progress() -> NotedProgress | None:
-    """Where this command runs as a job: see `app.jobs`."""
+    """Where this command runs as a job: see `app.loop.jobs`."""
     file = os.environ.get(PROGRESS)
     return NotedProgress(Path(file)) if file else None
 

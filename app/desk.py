@@ -9,20 +9,20 @@ from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
-from app.answer import Answer, Answerer, Event
-from app.confidence import Confidence, confidence_for
-from app.corrected import Corrections, none
+from app.answering.answer import Answer, Answerer, Event
+from app.answering.confidence import Confidence, confidence_for
+from app.answering.corrected import Corrections, none
+from app.answering.decision import AnswerLimits
+from app.answering.modes import How, Mode
+from app.answering.serving import Documents, Serving
 from app.database import Database, open_database
-from app.decision import AnswerLimits
-from app.jobs import Jobs
-from app.llm import ChatModel
-from app.modes import How, Mode
-from app.serving import Documents, Serving
+from app.loop.jobs import Jobs
+from app.loop.sources import Sources
+from app.loop.uploads import Uploads
+from app.models.llm import ChatModel
 from app.settings import Settings
-from app.sources import Sources
-from app.uploads import Uploads
-from finetune.adapter_card import Adapter
-from finetune.registry import Registry
+from finetune.adapters.card import Adapter
+from finetune.adapters.registry import Registry
 from finetune.template import Turn
 from finetune.voice import Voice, load_voice
 from ingest.embedded import MINILM, fetch, verify
@@ -130,15 +130,15 @@ class Desk:
         chat = self.settings.chat
         match chat.backend:
             case "echo":
-                from app.llm import EchoModel
+                from app.models.llm import EchoModel
 
                 return EchoModel()
             case "openai":
-                from app.remote import OpenAIModel
+                from app.models.remote import OpenAIModel
 
                 return OpenAIModel(chat.server, chat.server_model, chat.server_key, timeout=chat.server_seconds)
             case "local":
-                from app.local import LocalModel
+                from app.models.local import LocalModel
 
                 return LocalModel(self.settings.model, self.settings.models_folder)
 
@@ -181,7 +181,7 @@ class Desk:
         """Ingestion into this workspace."""
         return Ingest(self.workspace, self.settings.ingest, self.embedder, progress)
 
-    # What the chat needs, as `app.chat_ui.Desk` declares it.
+    # What the chat needs, as `app.chat.ui.Desk` declares it.
 
     def modes(self, groups: frozenset[str] = frozenset()) -> tuple[Mode, ...]:
         """The modes for an asker now, the default first."""

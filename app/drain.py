@@ -15,9 +15,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.conversation import CLOSED
-from app.harden import HEADERS
-from app.openai_wire import ApiError
+from app.api.wire import ApiError
+from app.chat.conversation import CLOSED
+from app.web.harden import HEADERS
 
 AGAIN_S = 10
 """When a client that was sent away may come again."""
@@ -33,7 +33,7 @@ LISTENING = ("/gradio_api/heartbeat/", "/gradio_api/queue/data")
 
 
 class Talk(Protocol):
-    """What is asked of the chat (`app.conversation.Conversation`)."""
+    """What is asked of the chat (`app.chat.conversation.Conversation`)."""
 
     @property
     def running(self) -> int:

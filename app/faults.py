@@ -9,7 +9,7 @@ import traceback
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from app.harden import HEADERS
+from app.web.harden import HEADERS
 
 UNEXPECTED = "Something went wrong on our side. It was logged; please try again."
 

@@ -6,9 +6,9 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr
 
-from app.adapter_report import adapter_json, adapter_line
 from app.console import console, print_json
 from app.desk import Desk
+from app.loop.adapter_report import adapter_json, adapter_line
 from app.settings import Settings
 from ingest.errors import DeskmateError
 

@@ -16,8 +16,8 @@ from pydantic_settings import (
     TomlConfigSettingsSource,
 )
 
-from finetune.preference import PreferenceSettings
 from finetune.settings import CurateSettings, DatasetSettings, ModelSettings, SynthSettings, TeacherSettings
+from finetune.training.preference import PreferenceSettings
 from ingest.errors import DeskmateError
 from ingest.settings import IngestSettings
 from ingest.workspace import Workspace

@@ -12,7 +12,7 @@ _KEY = "deskmate.person"
 
 
 def set_person(scope: Scope, person: Person) -> None:
-    """Note who asks. Only `app.sign_in` calls it, before anything else sees the request."""
+    """Note who asks. Only `app.accounts.door` calls it, before anything else sees the request."""
     scope[_KEY] = person
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.confidence import Confidence
+from app.answering.confidence import Confidence
 from eval.calibration_figures import expected_calibration_error
 from eval.context import ABSENT
 from eval.metrics import key_facts_met

@@ -5,15 +5,15 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from app.answering.modes import Mode
 from app.desk import Desk
-from app.modes import Mode
 from eval.contenders import Contender
 from eval.questions import Question
-from finetune.adapter_card import Adapter
-from finetune.overlap import Asked, QuestionSet, audit
-from finetune.pairs import Kind, Pair
-from finetune.rows import read_rows
-from finetune.tuned_on import read_tuned_on
+from finetune.adapters.card import Adapter
+from finetune.adapters.tuned_on import read_tuned_on
+from finetune.curation.overlap import Asked, QuestionSet, audit
+from finetune.curation.pairs import Kind, Pair
+from finetune.curation.rows import read_rows
 from ingest.errors import DeskmateError
 
 SHOWN = 5
@@ -89,7 +89,7 @@ def training_data(desk: Desk, adapter: Adapter) -> Path | None:
 def tuned_documents(desk: Desk, adapter: Adapter) -> frozenset[str]:
     """The documents that an adapter was tuned on, by name: those of its card, and all in the index of the same bytes.
 
-    So a document that was moved or copied since then counts as one that it was tuned on, as in `app.serving`.
+    So a document that was moved or copied since then counts as one that it was tuned on, as in `app.answering.serving`.
     """
     trained = adapter.card.documents
     hashes = set(trained.values())

@@ -4,9 +4,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from app.answering.modes import UNTUNED, Mode
 from app.desk import Desk
-from app.modes import UNTUNED, Mode
-from finetune.adapter_card import Adapter
+from finetune.adapters.card import Adapter
 from ingest.errors import DeskmateError
 
 

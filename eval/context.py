@@ -4,7 +4,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from functools import cached_property
 
-from app.answer import Edit
+from app.answering.answer import Edit
 from app.desk import Desk
 from eval.questions import Question
 from ingest.records import EVERYONE, Chunk

@@ -17,7 +17,7 @@ from eval.disagreements import false_answer
 from eval.questions import Question
 from eval.score import METRICS, Scored
 from eval.stats import Estimate
-from finetune.adapter_card import Adapter
+from finetune.adapters.card import Adapter
 from ingest.errors import DeskmateError
 
 LEAST = 10
@@ -35,7 +35,7 @@ class Evidence:
     """What is decided on: the questions, both modes' answers by question id, and what is known of the adapter.
 
     `tuned_on` are the documents that it was tuned on, see `eval.checks.tuned_documents`; `audited` says whether the
-    questions are known. `forgetting` is what `eval.forgetting` found, or why it failed, as `failed`.
+    questions are known. `forgetting` is what `eval.probes.forgetting` found, or why it failed, as `failed`.
     """
 
     asked: Sequence[Question]

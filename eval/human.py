@@ -1,6 +1,6 @@
 """People's blinded ratings of an evaluation, as figures: win rates with intervals, and how far the raters agree.
 
-Reads what `app.ratings` keeps; knows nothing of how it was asked for.
+Reads what `app.ratings.store` keeps; knows nothing of how it was asked for.
 """
 
 from collections import defaultdict
@@ -9,8 +9,8 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any, Literal
 
-from app.rating_plan import Asked, Key, questions_of
-from app.ratings import Rating, Ratings
+from app.ratings.plan import Asked, Key, questions_of
+from app.ratings.store import Rating, Ratings
 from eval.agreement import agreement
 from eval.stats import cluster_bootstrap, holm, sign_flip_p, tally
 

@@ -7,27 +7,27 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from app.answering.modes import RETRIEVING, Mode
 from app.desk import Desk
-from app.modes import RETRIEVING, Mode
-from eval.attacks_run import run_attacks
+from eval.attacks.run import run_attacks
 from eval.calibration_figures import calibration_figures
-from eval.canaries import canaries
 from eval.checks import seen, training_data, tuned_documents
 from eval.comparisons import compare
 from eval.contenders import Contender, adapters_of
 from eval.disagreements import disagreements
 from eval.figures import Answered, figures
-from eval.forgetting import forgetting
 from eval.gate import Evidence, decide
 from eval.human import human
-from eval.obedience import obedience
-from eval.report_content import page
-from eval.report_page import write_page
+from eval.probes.canaries import canaries
+from eval.probes.forgetting import forgetting
+from eval.probes.obedience import obedience
+from eval.reporting.content import page
+from eval.reporting.page import write_page
 from eval.run import Evaluation
 from eval.score import Scored, score, with_similarity
 from eval.validate import validation
 from eval.verdict import verdict
-from finetune.adapter_card import Adapter
+from finetune.adapters.card import Adapter
 from ingest.errors import DeskmateError
 from ingest.workspace import explain_disk_error, write_atomic
 

@@ -9,10 +9,10 @@ import numpy as np
 
 from app.console import console, print_json, track
 from app.desk import Desk
+from eval.bench.retrieval import bench_retrieval, read_beir
 from eval.metrics import recall_at
 from eval.questions import Question, read_question_set
-from eval.retrieval_bench import bench_retrieval, read_beir
-from eval.retrieval_page import Measured, Subject, write_retrieval
+from eval.reporting.retrieval_page import Measured, Subject, write_retrieval
 from eval.stats import cluster_bootstrap
 from ingest.errors import DeskmateError
 from ingest.workspace import explain_disk_error

@@ -11,16 +11,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from app.answer import Answer
+from app.answering.answer import Answer
+from app.answering.modes import Mode
 from app.batch import Journal, answered_by, journal_lines
 from app.console import answer_json, track
 from app.desk import Desk
-from app.modes import Mode
 from eval.checks import Audited, check_gate, check_gold, check_tuned_on
 from eval.contenders import Contender, adapters_of, contenders
 from eval.context import Context, absent
 from eval.questions import Question, read_question_set
-from finetune.adapter_card import Adapter
+from finetune.adapters.card import Adapter
 from ingest.errors import DeskmateError
 from ingest.workspace import explain_disk_error, write_atomic, writer_lock
 

@@ -128,7 +128,7 @@ def score(question: Question, line: dict[str, Any], voice: Voice) -> Scored:
 def _cited(answer: str, supported: Sequence[bool], voice: Voice) -> float | None:
     """Citation recall of a served answer, whose citations all hold; what is neither cited nor wanting says nothing.
 
-    Source: Gao et al. 2023, https://arxiv.org/abs/2305.14627 (ALCE), with `app.grounding` in the place of its model.
+    Source: Gao et al. 2023, https://arxiv.org/abs/2305.14627 (ALCE); `app.answering.grounding` stands for its model.
     """
     cited = sum(bool(voice.marker.search(answer, start, end)) for start, end in sentence_spans(answer))
     checkable = cited + supported.count(False)

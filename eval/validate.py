@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from app.grounding import ground
+from app.answering.grounding import ground
 from eval.metrics import (
     Embed,
     content_precision,

@@ -6,9 +6,9 @@ Knows formats and limits; reads no file itself, and opens no connection, whateve
 import re
 from pathlib import PurePath
 
-from ingest.decode import decode
 from ingest.errors import DeskmateError
-from ingest.pieces import Draft, assemble
+from ingest.formats.decode import decode
+from ingest.formats.pieces import Draft, assemble
 from ingest.records import Parsed
 from ingest.settings import IngestSettings
 
@@ -85,7 +85,7 @@ def sniff(data: bytes, name: str, settings: IngestSettings) -> str:
     if b"%PDF-" in data[:1024] and not data.lstrip().startswith(b"<"):
         return "pdf"
     if data.startswith((b"PK\x03\x04", b"PK\x05\x06")):
-        from ingest.zipped import check_zip
+        from ingest.formats.zipped import check_zip
 
         return check_zip(data, settings)
     _refuse_foreign(data)
@@ -134,7 +134,7 @@ def _sniff_text(data: bytes, kind: str) -> str:
     if kind == "html":
         return "html" if _HTML_TAG.search(start) or "<!--" in start else "txt"
     if kind == "csv":
-        from ingest.tables import is_csv
+        from ingest.formats.tables import is_csv
 
         return "csv" if is_csv(start) else "txt"
     return "txt" if kind == "eml" else kind
@@ -144,23 +144,23 @@ def _draft(kind: str, data: bytes, name: str, settings: IngestSettings) -> Draft
     """Call the parser of a format. Each is imported when it is needed: most runs need few of them."""
     match kind:
         case "pdf":
-            from ingest.pdf import draft_pdf
+            from ingest.formats.pdf import draft_pdf
 
             return draft_pdf(data, settings)
         case "docx":
-            from ingest.office import draft_docx
+            from ingest.formats.office import draft_docx
 
             return draft_docx(data)
         case "pptx":
-            from ingest.slides import draft_pptx
+            from ingest.formats.slides import draft_pptx
 
             return draft_pptx(data)
         case "xlsx":
-            from ingest.sheets import draft_xlsx
+            from ingest.formats.sheets import draft_xlsx
 
             return draft_xlsx(data, name)
         case "eml":
-            from ingest.mail import draft_mail
+            from ingest.formats.mail import draft_mail
 
             return draft_mail(data)
     return _draft_text(kind, decode(data))
@@ -170,21 +170,21 @@ def _draft_text(kind: str, text: str) -> Draft:
     """Call the parser of a text format."""
     match kind:
         case "html":
-            from ingest.html import draft_html
+            from ingest.formats.html import draft_html
 
             return draft_html(text)
         case "csv":
-            from ingest.tables import draft_csv
+            from ingest.formats.tables import draft_csv
 
             return draft_csv(text)
         case "rst":
-            from ingest.rst import draft_rst
+            from ingest.formats.rst import draft_rst
 
             return draft_rst(text)
         case "md":
-            from ingest.markdown import draft_markdown
+            from ingest.formats.markdown import draft_markdown
 
             return draft_markdown(text)
-    from ingest.plain import text_pieces, title_line
+    from ingest.formats.plain import text_pieces, title_line
 
     return Draft(title_line(text), text_pieces(text))

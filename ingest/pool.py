@@ -31,7 +31,8 @@ from ingest.settings import IngestSettings
 Key = TypeVar("Key")
 Parser = Callable[[bytes, str, IngestSettings], Parsed]
 
-PRELOADED = ["ingest.silence", "__main__", "ingest.pool", "ingest.markdown", "ingest.plain", "ingest.html"]
+FORMATS = ("markdown", "plain", "html")
+PRELOADED = ["ingest.silence", "__main__", "ingest.pool", *(f"ingest.formats.{name}" for name in FORMATS)]
 """What the server that workers are forked from has imported: what most files need, once instead of in each worker."""
 FILES_A_WORKER = 2000
 """Files after which a worker is replaced, so that what libraries leak does not pile up."""

@@ -1,8 +1,8 @@
 """Small adapters for tests: made by PEFT on the tiny models, published with a card."""
 
-from finetune.adapter import identity
-from finetune.adapter_card import Card
-from finetune.registry import Registry
+from finetune.adapters.adapter import identity
+from finetune.adapters.card import Card
+from finetune.adapters.registry import Registry
 
 
 def save_lora(model, folder, seed=0, size=0.3, **options):

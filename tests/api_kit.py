@@ -12,9 +12,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from office import Office
 
+from app.api.keys import Keys
+from app.api.routes import Api
 from app.desk import Desk
-from app.keys import Keys
-from app.openai_api import Api
 from app.settings import load_settings
 
 VPN = "Which port is blocked when I get error 809?"

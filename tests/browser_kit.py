@@ -77,7 +77,7 @@ def served(app: FastAPI, port: int = 0) -> Iterator[str]:
     """Serve an application on this machine while it lasts; gives its address."""
     import uvicorn
 
-    from app.api import claim_port
+    from app.server import claim_port
 
     with claim_port("127.0.0.1", port) as claimed:
         server = uvicorn.Server(uvicorn.Config(app, log_level="error", timeout_graceful_shutdown=1))

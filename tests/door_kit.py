@@ -10,10 +10,10 @@ from argon2 import PasswordHasher
 from fastapi import FastAPI, Request
 from fastapi.testclient import TestClient
 
-from app.accounts import Accounts, Change, User
+from app.accounts.accounts import Accounts, Change, User
+from app.accounts.routes import mount_sign_in
 from app.database import Database, open_database
 from app.settings import Settings, load_settings
-from app.sign_in_routes import mount_sign_in
 from app.who import person_of
 
 PASSWORD = "green river stone"
@@ -23,7 +23,7 @@ HERE = "http://127.0.0.1:7860"
 def quick_hasher(monkeypatch: pytest.MonkeyPatch) -> None:
     """Argon2 with the least work: what is tested is not how long it takes."""
     hasher = PasswordHasher(time_cost=1, memory_cost=8, parallelism=1)
-    monkeypatch.setattr("app.accounts._hasher", lambda: hasher)
+    monkeypatch.setattr("app.accounts.accounts._hasher", lambda: hasher)
 
 
 def front_door(

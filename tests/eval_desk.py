@@ -8,7 +8,7 @@ from adapters import bare
 from app.console import SilentProgress
 from app.desk import Desk
 from app.settings import load_settings
-from finetune.tuned_on import write_tuned_on
+from finetune.adapters.tuned_on import write_tuned_on
 
 TEXTS = {
     "leave.md": "# Annual leave\n\nAnnual leave is 25 days a year for everyone in the company.\n",

@@ -10,11 +10,11 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
-from app.answer import Answer, Event, Finished, Retrieved, Token, Usage
+from app.answering.answer import Answer, Event, Finished, Retrieved, Token, Usage
+from app.answering.grounding import Citation, Sentence
+from app.answering.modes import Mode
 from app.clock import Timing
 from app.desk import DeskStatus
-from app.grounding import Citation, Sentence
-from app.modes import Mode
 from finetune.template import Turn
 from ingest.errors import DeskmateError
 from ingest.records import Chunk

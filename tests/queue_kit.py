@@ -10,11 +10,11 @@ import pytest
 from office import Office, parse_here
 from staff_kit import echo_desk
 
-from app.archive import Archive, Judgement, Outcome
+from app.chat.archive import Archive, Judgement, Outcome
+from app.chat.judgements import Judgements
 from app.desk import Desk
-from app.judgements import Judgements
 from app.people import Person, Role
-from app.staff import Staff, workplace
+from app.staff.workplace import Staff, workplace
 
 ANNA = Person("user-11", "Anna Berg", frozenset({"hr"}))
 BEN = Person("user-12", "Ben", frozenset())

@@ -11,7 +11,7 @@ from pathlib import Path
 from fake_desk import FakeDesk
 from web_kit import web_app
 
-from app.api import claim_port, serve
+from app.server import claim_port, serve
 from app.settings import load_settings
 
 

@@ -10,8 +10,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from app.desk import Desk
 from app.people import Person, Role
 from app.settings import load_settings
-from app.staff import workplace
-from app.staff_routes import mount_staff
+from app.staff.routes import mount_staff
+from app.staff.workplace import workplace
 from app.who import set_person
 from ingest.workspace import Workspace
 

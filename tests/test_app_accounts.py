@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from typer.testing import CliRunner
 
-from app.accounts import Accounts, Change, Identity, check_password
+from app.accounts.accounts import Accounts, Change, Identity, check_password
 from app.cli import app as command
 from app.database import Database, conversations, open_database, users
 from app.people import Role
@@ -102,7 +102,7 @@ def test_an_old_hash_is_made_anew_when_its_owner_comes(database: Database, monke
     add(database)
     before = kept(database, "anna")
     stronger = PasswordHasher(time_cost=2, memory_cost=16, parallelism=1)
-    monkeypatch.setattr("app.accounts._hasher", lambda: stronger)
+    monkeypatch.setattr("app.accounts.accounts._hasher", lambda: stronger)
     assert Accounts(database).check("anna", "wrong") is None
     assert kept(database, "anna") == before
     assert Accounts(database).check("anna", PASSWORD) is not None

@@ -9,17 +9,17 @@ import pytest
 from adapters import bare
 from office import POLICIES, Office
 
-from app.answer import Answer, Answerer, Finished, Retrieved, Token
-from app.confidence import Confidence
+from app.answering.answer import Answer, Answerer, Finished, Retrieved, Token
+from app.answering.confidence import Confidence
+from app.answering.decision import AnswerLimits
+from app.answering.modes import Mode
+from app.answering.relevance import Relevance, RelevanceJudge
+from app.answering.serving import Documents, Serving
 from app.console import answer_json
-from app.decision import AnswerLimits
-from app.llm import Delta, EchoModel
-from app.modes import Mode
-from app.relevance import Relevance, RelevanceJudge
-from app.serving import Documents, Serving
-from finetune.adapter_card import Adapter
+from app.models.llm import Delta, EchoModel
+from finetune.adapters.card import Adapter
+from finetune.adapters.registry import Registry
 from finetune.house_form import check
-from finetune.registry import Registry
 from finetune.template import Turn
 from finetune.voice import load_voice
 from ingest.errors import DeskmateError

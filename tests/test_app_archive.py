@@ -11,14 +11,14 @@ from fake_desk import DOCUMENTS, FakeDesk
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from app import audit
-from app.answer import Answer, Finished
-from app.archive import LONGEST_TITLE, Archive, Judgement, Outcome, Remembered, shortened
+from app.accounts import audit
+from app.answering.answer import Answer, Finished
+from app.answering.modes import Mode
+from app.chat.archive import LONGEST_TITLE, Archive, Judgement, Outcome, Remembered, shortened
+from app.chat.judgements import Judgements, labels
 from app.database import Database, conversations, corrections, exchanges, handovers, judgements, open_database
-from app.judgements import Judgements, labels
-from app.modes import Mode
 from app.people import Person
-from finetune.feedback import Label
+from finetune.curation.feedback import Label
 from ingest.errors import DeskmateError
 
 ANNA = Person("user-1", "Anna", frozenset({"hr"}))

@@ -12,7 +12,7 @@ from door_kit import fresh_database
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from app.audit import FIRST, entries, note, verify
+from app.accounts.audit import FIRST, entries, note, verify
 from app.database import Database, audit, users
 
 
@@ -160,7 +160,7 @@ def test_the_command_prints_a_head_and_takes_it_and_fails_on_a_broken_chain(
 
 
 def test_the_audit_stands_when_the_account_it_tells_of_is_gone(database: Database) -> None:
-    from app.accounts import Accounts, Change
+    from app.accounts.accounts import Accounts, Change
 
     accounts = Accounts(database)
     accounts.add("anna", "test", Change())

@@ -16,12 +16,12 @@ import sqlalchemy as sa
 from crashing import Faults, disk_is_full, forked, kill
 from typer.testing import CliRunner
 
-from app import restore as restores
-from app.audit import note, verify
-from app.backup import backup
+from app.accounts.audit import note, verify
 from app.cli import app as cli
 from app.database import open_database, sessions, users
-from app.restore import restore, serving
+from app.safekeeping import restore as restores
+from app.safekeeping.backup import backup
+from app.safekeeping.restore import restore, serving
 from ingest.errors import DeskmateError
 
 FILES = {

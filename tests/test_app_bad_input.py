@@ -15,7 +15,7 @@ from staff_kit import echo_desk, staff_client
 from web_kit import web_app
 
 from app import database as databases
-from app.archive import Archive
+from app.chat.archive import Archive
 from app.database import FILE, Database, open_database
 from app.faults import UNEXPECTED
 from ingest.errors import DeskmateError
@@ -101,7 +101,7 @@ def test_a_database_that_is_locked_or_damaged_is_said_without_its_place(
 def test_a_database_that_does_not_answer_makes_it_not_ready(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     from fastapi import FastAPI
 
-    from app.openai_api import Api
+    from app.api.routes import Api
 
     desk = open_desk(office)
     app = FastAPI()
@@ -120,7 +120,7 @@ def test_a_database_that_does_not_answer_makes_it_not_ready(office: Office, monk
 def test_the_api_refuses_what_is_no_request(office: Office, body: str) -> None:
     from fastapi import FastAPI
 
-    from app.openai_api import Api
+    from app.api.routes import Api
 
     desk = open_desk(office)
     app = FastAPI()
@@ -143,11 +143,11 @@ def test_an_address_of_the_help_desk_that_means_nothing_is_a_page(tmp_path: Path
 
 
 def test_a_message_of_a_megabyte_is_refused_with_a_sentence(tmp_path: Path, database: Database) -> None:
-    from app.conversation import Conversation, House
-    from app.handovers import Handovers
-    from app.modes import Mode
+    from app.answering.modes import Mode
+    from app.chat.conversation import Conversation, House
+    from app.chat.session import Asked, Session, Visit
     from app.people import Person
-    from app.session import Asked, Session, Visit
+    from app.staff.handovers import Handovers
 
     desk = FakeDesk(0, 0)
     talk = Conversation(desk, Archive(database, desk), Handovers(database), House("Desk"))

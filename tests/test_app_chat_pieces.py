@@ -10,17 +10,17 @@ from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 from test_app_pages import OURS, Tags, finished
 
-from app import pages
-from app.archive import Judgement, Kept, Listed
-from app.chat_export import as_json, as_markdown, file_name
-from app.chat_list import list_html
-from app.details import details_html
-from app.feedback import feedback_html
-from app.grounding import Sentence
-from app.handing import preview_html, said_parts, stand_html
+from app.answering.grounding import Sentence
+from app.chat.archive import Judgement, Kept, Listed
+from app.chat.details import details_html
+from app.chat.export import as_json, as_markdown, file_name
+from app.chat.feedback import feedback_html
+from app.chat.handing import preview_html, said_parts, stand_html
+from app.chat.listing import list_html
+from app.chat.retold import log
+from app.chat.talk import Handed, Said, Stand
 from app.people import Person
-from app.retold import log
-from app.talk import Handed, Said, Stand
+from app.web import pages
 
 ANNA = Person("user-1", "Anna")
 THEIRS = OURS | {
@@ -146,7 +146,7 @@ def test_thumbs_say_which_is_pressed_and_ask_why() -> None:
 
 
 def test_a_fake_desk_is_a_desk() -> None:
-    from app.conversation import Desk
+    from app.chat.conversation import Desk
 
     desk: Desk = FakeDesk()
     assert desk.versions(["it/vpn-guide.md", "no"], frozenset()).keys() == {"it/vpn-guide.md"}

@@ -10,18 +10,18 @@ from fake_desk import FakeDesk
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.accounts import Accounts, Change
-from app.answer import Finished
-from app.archive import Archive, Outcome, Remembered
-from app.chat_routes import Chats, mount_chats
+from app.accounts.accounts import Accounts, Change
+from app.accounts.routes import mount_sign_in
+from app.accounts.sessions import Sessions
+from app.answering.answer import Finished
+from app.answering.modes import Mode
+from app.chat.archive import Archive, Outcome, Remembered
+from app.chat.judgements import Judgements
+from app.chat.routes import Chats, mount_chats
 from app.database import open_database
-from app.handovers import Handovers
-from app.judgements import Judgements
-from app.modes import Mode
 from app.people import Person, Role
-from app.sessions import Sessions
 from app.settings import load_settings
-from app.sign_in_routes import mount_sign_in
+from app.staff.handovers import Handovers
 
 
 @dataclass

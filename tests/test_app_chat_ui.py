@@ -11,13 +11,13 @@ from fake_desk import FakeDesk
 from fastapi.testclient import TestClient
 from web_kit import web_app
 
-from app.archive import Archive
-from app.conversation import UNEXPECTED, Conversation, House, Limits
+from app.answering.modes import Mode
+from app.chat.archive import Archive
+from app.chat.conversation import UNEXPECTED, Conversation, House, Limits
+from app.chat.session import Asked, Patch, Session, Visit
 from app.database import open_database
-from app.handovers import Handovers
-from app.modes import Mode
 from app.people import Person
-from app.session import Asked, Patch, Session, Visit
+from app.staff.handovers import Handovers
 from ingest.errors import DeskmateError
 
 ANNA = Person("user-1", "Anna")
@@ -462,7 +462,7 @@ def test_the_desks_own_files_are_served(client: TestClient) -> None:
 
 
 def test_a_taken_port_is_said_before_anything_loads() -> None:
-    from app.api import claim_port
+    from app.server import claim_port
 
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -473,7 +473,7 @@ def test_a_taken_port_is_said_before_anything_loads() -> None:
 
 
 def test_an_address_that_is_not_ours_is_said() -> None:
-    from app.api import claim_port
+    from app.server import claim_port
 
     with pytest.raises(DeskmateError, match=r"--port|--host"):
         claim_port("192.0.2.1", 7860)
@@ -483,7 +483,7 @@ def test_open_pages_that_are_cut_off_at_the_end_are_no_news() -> None:
     import asyncio
     import logging
 
-    from app.api import _is_news
+    from app.server import _is_news
 
     def record(message: str, error: BaseException | None) -> logging.LogRecord:
         found = (type(error), error, None) if error else None
@@ -497,7 +497,7 @@ def test_open_pages_that_are_cut_off_at_the_end_are_no_news() -> None:
 def test_serve_desk_claims_the_port_first(monkeypatch: pytest.MonkeyPatch) -> None:
     from types import SimpleNamespace
 
-    from app.api import serve_desk
+    from app.server import serve_desk
 
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
@@ -532,7 +532,7 @@ def test_sessions_do_not_share_anything(conversation: Talk) -> None:
 
 
 def test_the_page_offers_the_modes_of_the_moment_and_begins_with_the_first(conversation: Talk) -> None:
-    from app.chat_ui import _choice
+    from app.chat.ui import _choice
 
     desk = FakeDesk()
     talk = conversation(desk)
@@ -558,7 +558,7 @@ def test_an_adapter_that_was_damaged_leaves_the_page_with_the_untuned_modes(monk
 def test_the_details_name_the_adapter_and_say_when_it_is_stale(desk: FakeDesk, conversation: Talk) -> None:
     import dataclasses
 
-    from app.details import details_html
+    from app.chat.details import details_html
 
     session = Session()
     assert "house/v3" in ask(conversation(desk), session, "vpn error 809", mode=Mode.HYBRID)[-1]["after"]

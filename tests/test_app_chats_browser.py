@@ -12,12 +12,12 @@ from door_kit import PASSWORD, quick_hasher
 from fake_desk import FakeDesk
 from web_kit import web_app
 
-from app.accounts import Accounts, Change
+from app.accounts.accounts import Accounts, Change
+from app.accounts.sessions import Sessions
 from app.database import Database, open_database
-from app.handovers import Handovers
 from app.people import Person, Role
-from app.sessions import Sessions
 from app.settings import load_settings
+from app.staff.handovers import Handovers
 
 pytestmark = BROWSER
 
@@ -67,7 +67,7 @@ def browser() -> Iterator["sync_api.Browser"]:
 @pytest.fixture
 def anna(browser: "sync_api.Browser", place: Place) -> Iterator[Seen]:
     """Anna's page, with no conversation of an earlier test."""
-    from app.archive import Archive
+    from app.chat.archive import Archive
 
     Archive(place.database, place.desk).erase(place.people["anna"])
     seen = open_page(browser, place.home, cookie=place.token("anna"))

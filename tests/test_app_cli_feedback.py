@@ -9,9 +9,9 @@ from office import POLICIES, Office
 from staff_kit import echo_desk
 from test_app_training_rows import Talk
 
-from app import audit
+from app.accounts import audit
 from app.cli import main
-from app.sources import Source
+from app.loop.sources import Source
 
 FAKES = {
     "DESKMATE_RETRIEVAL__EMBEDDER": "hashing",

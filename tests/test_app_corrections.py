@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from office import Office
 from queue_kit import BEN, DORA, HUGO, SECRET, Floor, change, make_floor
 
-from app.accounts import Accounts, Change
-from app.answer import Finished
-from app.correction_form import Form, drafted, filled, problems, renumbered, with_citations
-from app.correction_rows import included_rows
-from app.corrections import question_key
-from app.modes import Mode
+from app.accounts.accounts import Accounts, Change
+from app.answering.answer import Finished
+from app.answering.modes import Mode
+from app.loop.correction_form import Form, drafted, filled, problems, renumbered, with_citations
+from app.loop.correction_rows import included_rows
+from app.loop.corrections import question_key
 from app.people import Person, Role
 from ingest.errors import DeskmateError
 from ingest.records import EVERYONE

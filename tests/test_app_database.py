@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from app.audit import entries, note, verify
+from app.accounts.audit import entries, note, verify
 from app.database import FILE, VERSION, Database, audit, open_database, schema, sessions, users
 from ingest.errors import DeskmateError
 
@@ -144,7 +144,7 @@ def _write_one(database: Database) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from app.audit import note
+from app.accounts.audit import note
 from app.database import open_database
 database = open_database("", Path(sys.argv[1]))
 n = 0

@@ -16,9 +16,9 @@ from api_kit import wait_until
 from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
-from app.conversation import CLOSED
+from app.chat.conversation import CLOSED
 from app.drain import Drain
-from eval.chat_client import Browser, CutOffError, Told
+from eval.bench.chat_client import Browser, CutOffError, Told
 
 HERE = Path(__file__).parent
 

@@ -13,11 +13,11 @@ from hypothesis import strategies as st
 from office import POLICIES, Office
 from staff_kit import echo_desk, staff_client
 
-from app.archive import Archive, Judgement, Outcome, Remembered
-from app.charts import bars, line
+from app.chat.archive import Archive, Judgement, Outcome, Remembered
+from app.chat.judgements import Judgements
 from app.database import exchanges, judgements
 from app.desk import Desk
-from app.drift import (
+from app.loop.drift import (
     DAY,
     LEAST,
     LEAST_BEFORE,
@@ -35,11 +35,11 @@ from app.drift import (
     signs,
     weeks_of,
 )
-from app.jobs import Jobs
-from app.judgements import Judgements
+from app.loop.jobs import Jobs
+from app.loop.sources import Pending, Source
+from app.loop.training_rows import Readiness
 from app.people import Person, Role
-from app.sources import Pending, Source
-from app.training_rows import Readiness
+from app.web.charts import bars, line
 
 ANN = Person("user-1", "Ann")
 NOW = 1_790_000_000.0  # a Monday, 13:33 UTC

@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from queue_kit import ANNA, BEN, Floor, make_floor
 
-from app.corrections import question_key
-from app.gaps import WEEK_S, Gap, Gaps, Unanswered, communities, gaps_of
-from app.gaps_page import Shown, gaps_html, waiting_html
+from app.loop.corrections import question_key
+from app.staff.gaps import WEEK_S, Gap, Gaps, Unanswered, communities, gaps_of
+from app.staff.gaps_page import Shown, gaps_html, waiting_html
 from ingest.errors import DeskmateError
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.grounding import Grounded, ground
+from app.answering.grounding import Grounded, ground
 from finetune.voice import load_voice
 from ingest.records import Chunk
 

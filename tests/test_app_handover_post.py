@@ -15,9 +15,9 @@ import sqlalchemy as sa
 from queue_kit import ANNA, BEN, DORA, SECRET, Floor, make_floor
 
 from app.database import deliveries
-from app.handover_post import LEASE_S, PAUSES_S, WITHHELD, Post, letter, letter_text
-from app.handovers import Handovers
 from app.settings import HandoverSettings
+from app.staff.handover_post import LEASE_S, PAUSES_S, WITHHELD, Post, letter, letter_text
+from app.staff.handovers import Handovers
 
 
 class Hook(HTTPServer):

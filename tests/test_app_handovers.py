@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 from queue_kit import ANNA, BEN, DORA, HUGO, Floor, make_floor
 
-from app.handovers import LONGEST_SAID
 from app.people import Person, Role
+from app.staff.handovers import LONGEST_SAID
 from ingest.errors import DeskmateError
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from app.history import standalone
+from app.answering.history import standalone
 from finetune.template import Turn
 from retrieval.search import MOST_CHARACTERS, check_question
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.jobs import PROGRESS, Job, Jobs, State
+from app.loop.jobs import PROGRESS, Job, Jobs, State
 from ingest.errors import DeskmateError
 
 FAKE = """

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from app.keys import KEYS, USED, Keys
+from app.api.keys import KEYS, USED, Keys
 from ingest.errors import DeskmateError
 from ingest.workspace import writer_lock
 
@@ -127,7 +127,7 @@ def test_a_disk_that_refuses_the_note_turns_nobody_away(keys: Keys, monkeypatch:
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("app.keys.write_atomic", full)
+    monkeypatch.setattr("app.api.keys.write_atomic", full)
     keys.touch(key)
     assert keys.used() == {}
     with pytest.raises(DeskmateError, match="the disk is full"):

@@ -7,7 +7,7 @@ from contextlib import aclosing
 
 import pytest
 
-from app.line import FullError, Line, with_beats
+from app.web.line import FullError, Line, with_beats
 
 
 def held(gate: threading.Event, cancel: threading.Event) -> Iterator[int]:

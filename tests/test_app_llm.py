@@ -10,8 +10,8 @@ import pytest
 from adapters import bare
 from pydantic import SecretStr
 
-from app.llm import Completion, EchoModel, complete
-from app.remote import OpenAIModel, Role
+from app.models.llm import Completion, EchoModel, complete
+from app.models.remote import OpenAIModel, Role
 from ingest.errors import DeskmateError
 
 ASK = [{"role": "user", "content": "How much leave?"}]

@@ -7,8 +7,8 @@ import pytest
 from adapters import publish
 from tiny_models import byte_tokenizer, mistral_tokenizer, tiny_base, tiny_model
 
-from app.decode import DRAFT_TOKENS, Decoder, Lookup, Written, common_prefix
-from app.local import LocalModel, Pieces
+from app.models.decode import DRAFT_TOKENS, Decoder, Lookup, Written, common_prefix
+from app.models.local import LocalModel, Pieces
 from finetune.model import load_base, pick_base
 from finetune.settings import ModelSettings
 from finetune.template import encode
@@ -97,7 +97,7 @@ def test_prefix_reuse_reads_only_what_is_new(base, monkeypatch):
 
 
 def test_memory_of_kept_prompts_is_bounded(base, monkeypatch):
-    monkeypatch.setattr("app.decode.KEPT_TOKENS", 200)
+    monkeypatch.setattr("app.models.decode.KEPT_TOKENS", 200)
     decoder = Decoder(base.model, frozenset())
     for start in range(10):
         list(decoder.stream(list(range(start, start + 60)), 2))
@@ -392,9 +392,9 @@ def test_an_adapter_that_is_refused_leaves_the_model_answering(pair, tmp_path):
 def test_smollm2_switches_adapters_in_less_than_50_ms(smollm2, tmp_path):
     import time
 
-    from eval.swap_bench import make_adapter
-    from finetune.adapter import Adapters
-    from finetune.registry import Registry
+    from eval.bench.swap import make_adapter
+    from finetune.adapters.adapter import Adapters
+    from finetune.adapters.registry import Registry
 
     adapters = Adapters(smollm2.model, smollm2.name, list(range(20)))
     pair = [make_adapter(Registry(tmp_path), smollm2, seed) for seed in (1, 2)]

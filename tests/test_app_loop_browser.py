@@ -8,9 +8,9 @@ from browser_kit import BROWSER, Seen, chromium, expect, look_at, served, sync_a
 from office import POLICIES, Office
 from staff_kit import echo_desk
 
-from app.api import create_app
 from app.desk import Desk
-from app.staff import workplace
+from app.server import create_app
+from app.staff.workplace import workplace
 
 pytestmark = BROWSER
 

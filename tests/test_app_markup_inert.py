@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from markdown_it import MarkdownIt
 
-from app.markup import begun, inert
+from app.web.markup import begun, inert
 
 EVERYTHING = MarkdownIt("commonmark", {"html": True})
 ACTIVE = re.compile(r"<(?:a|img|script|iframe|svg|style|b|x)\b", re.IGNORECASE)

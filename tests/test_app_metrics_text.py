@@ -1,6 +1,6 @@
 """Prometheus' text format, by hand-computed samples."""
 
-from app.metrics_text import SECONDS, Counter, Gauge, Histogram, exposition
+from app.web.metrics_text import SECONDS, Counter, Gauge, Histogram, exposition
 
 
 def test_a_counter_counts_by_its_labels() -> None:

@@ -17,7 +17,7 @@ from fastapi.testclient import TestClient
 from joserfc import jwt
 from joserfc.jwk import OctKey
 
-from app.accounts import Accounts
+from app.accounts.accounts import Accounts
 from app.database import Database
 from app.settings import load_settings
 from ingest.errors import DeskmateError
@@ -190,7 +190,7 @@ def test_a_provider_that_changes_its_key_is_asked_again(
     provider.published = [rsa_key("one"), provider.key]
     assert come(client, provider).status_code == 403  # but not for every wrong key at once
     later = time.monotonic() + 120
-    monkeypatch.setattr("app.oidc.time.monotonic", lambda: later)
+    monkeypatch.setattr("app.accounts.oidc.time.monotonic", lambda: later)
     assert come(client, provider).status_code == 303
 
 

@@ -16,12 +16,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from office import Office
 
+from app.answering.modes import Mode
+from app.api.keys import Keys
+from app.api.routes import Api
 from app.desk import Desk
-from app.keys import Keys
-from app.llm import EchoModel
-from app.modes import Mode
-from app.openai_api import Api
-from finetune.registry import Registry
+from app.models.llm import EchoModel
+from finetune.adapters.registry import Registry
 from ingest.errors import DeskmateError
 
 ANSWER = "VPN Error 809 means that port 4500 is blocked [1]."
@@ -389,7 +389,7 @@ def test_what_is_not_there_is_said_in_openais_form(client: TestClient) -> None:
 def test_without_an_index_it_is_not_ready_and_says_what_to_do(
     office: Office, monkeypatch: pytest.MonkeyPatch, client_of: Opener
 ) -> None:
-    monkeypatch.setattr("app.openai_api.READY_S", 0.0)
+    monkeypatch.setattr("app.api.routes.READY_S", 0.0)
     desk = open_desk(office)
     client, key = client_of(desk), key_for(desk)
     assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (200, {"status": "ready"})

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.openai_wire import ApiError, ChatRequest, SearchRequest, question_of, read_request
+from app.api.wire import ApiError, ChatRequest, SearchRequest, question_of, read_request
 
 REFUSAL = "I could not find this."
 

@@ -3,8 +3,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import pace
-from app.pace import PER_ADDRESS, PER_NAME, QUIET_S, Pace, Rule
+from app.accounts import pace
+from app.accounts.pace import PER_ADDRESS, PER_NAME, QUIET_S, Pace, Rule
 
 
 class Clock:

@@ -1,8 +1,8 @@
 import pytest
 
-from app.packet_page import WITHHELD, Reader, masked_html, passages_html, talk_html
-from app.packets import Packet, Source, Turned, packet_json, read_packet
-from app.rests import Rests
+from app.accounts.rests import Rests
+from app.staff.packet_page import WITHHELD, Reader, masked_html, passages_html, talk_html
+from app.staff.packets import Packet, Source, Turned, packet_json, read_packet
 from retrieval.chunks import DocumentText, DocumentVersion
 
 TEXT = "The desk. Call +31 10 555 0142 at once, day or night. Nothing else."

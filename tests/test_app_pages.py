@@ -9,12 +9,12 @@ from fake_desk import DOCUMENTS, KNOWN, FakeDesk, hit, hits
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app import frame, pages
-from app.answer import Answer, Finished
-from app.details import details_html
-from app.grounding import Sentence
-from app.markup import FLAG, answer_html, passage_html
-from app.modes import Mode
+from app.answering.answer import Answer, Finished
+from app.answering.grounding import Sentence
+from app.answering.modes import Mode
+from app.chat.details import details_html
+from app.web import frame, pages
+from app.web.markup import FLAG, answer_html, passage_html
 
 OURS: set[str] = set()
 for _tags in (

@@ -14,8 +14,8 @@ import pytest
 import sqlalchemy as sa
 from door_kit import PASSWORD, add, browser, front_door, quick_hasher, sign_in
 
-from app.accounts import Accounts, Change, Identity
-from app.audit import entries, note, verify
+from app.accounts.accounts import Accounts, Change, Identity
+from app.accounts.audit import entries, note, verify
 from app.database import Database, audit, open_database, schema, users
 from app.people import Role
 from ingest.errors import DeskmateError

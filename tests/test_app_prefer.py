@@ -7,12 +7,12 @@ import pytest
 from adapters import publish
 from tiny_models import tiny_base
 
-from app.prefer import PreferOptions, run_preference
-from app.prefer_report import preference_json, print_preference
-from finetune.preference import PreferenceSettings
-from finetune.registry import Registry
+from app.loop.prefer import PreferOptions, run_preference
+from app.loop.prefer_report import preference_json, print_preference
+from finetune.adapters.registry import Registry
+from finetune.adapters.tuned_on import read_tuned_on
 from finetune.settings import CurateSettings, ModelSettings
-from finetune.tuned_on import read_tuned_on
+from finetune.training.preference import PreferenceSettings
 from finetune.voice import load_voice
 from ingest.errors import DeskmateError
 from ingest.records import EVERYONE, Chunk
@@ -42,8 +42,8 @@ def desk(tmp_path, monkeypatch):
     chunk = Chunk("c1", "leave.md", "Leave", "", None, 0, 24, "Annual leave is 25 days.", frozenset({EVERYONE, "hr"}))
     known = Known(tmp_path / "leave.md", tmp_path, "leave.md", "a1", chunk.access, True)
     table = SimpleNamespace(all_chunks=lambda: [chunk], known=lambda: {known.path: known})
-    monkeypatch.setattr("app.prefer.pick_base", lambda settings: settings)
-    monkeypatch.setattr("app.prefer.load_base", lambda base, folder: tiny_base())
+    monkeypatch.setattr("app.loop.prefer.pick_base", lambda settings: settings)
+    monkeypatch.setattr("app.loop.prefer.load_base", lambda base, folder: tiny_base())
     return SimpleNamespace(
         serving=SimpleNamespace(adapter=registry.served),
         searcher=SimpleNamespace(open=lambda: SimpleNamespace(table=table)),
@@ -88,14 +88,14 @@ def test_corrections_become_the_next_version_which_knows_where_it_comes_from(des
 
 
 def test_the_next_version_carries_the_questions_of_both(desk, file, monkeypatch):
-    monkeypatch.setattr("app.prefer.read_tuned_on", lambda start: ["What did it start from?"])
+    monkeypatch.setattr("app.loop.prefer.read_tuned_on", lambda start: ["What did it start from?"])
     made = run_preference(desk, file, PreferOptions(), Progress())
     asked = ["What did it start from?", "How many days, 0?", "How many days, 1?", "How many days, 2?"]
     assert read_tuned_on(made.adapter) == asked
 
 
 def test_below_the_gate_nothing_is_loaded_or_published(desk, file, monkeypatch):
-    monkeypatch.setattr("app.prefer.load_base", None)
+    monkeypatch.setattr("app.loop.prefer.load_base", None)
     desk.settings.preference = PreferenceSettings()
     with pytest.raises(DeskmateError, match=r"dpo needs 40 corrected answers and there are 16, .*; kto needs 100"):
         run_preference(desk, file, PreferOptions(), Progress())

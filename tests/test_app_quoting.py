@@ -2,8 +2,8 @@
 
 import pytest
 
-from app.quoting import quote
-from app.relevance import Nearest
+from app.answering.quoting import quote
+from app.answering.relevance import Nearest
 from finetune.house_form import check
 from finetune.voice import load_voice
 from ingest.records import Chunk

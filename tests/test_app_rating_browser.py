@@ -9,7 +9,7 @@ from fake_desk import FakeDesk
 from rated import MODES, evaluation
 from web_kit import web_app
 
-from app.ratings import Ratings
+from app.ratings.store import Ratings
 
 pytestmark = BROWSER
 

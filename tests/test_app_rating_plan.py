@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from rated import MODES, answer_line, evaluation, write
 
-from app.rating_plan import evaluations, plan, questions_of
+from app.ratings.plan import evaluations, plan, questions_of
 from ingest.errors import DeskmateError
 
 

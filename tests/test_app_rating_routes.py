@@ -9,9 +9,9 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from rated import MODES, answer_line, evaluation, write
 
-from app.rating_plan import plan, questions_of
-from app.rating_routes import mount_ratings
-from app.ratings import Ratings
+from app.ratings.plan import plan, questions_of
+from app.ratings.routes import mount_ratings
+from app.ratings.store import Ratings
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 from rated import evaluation
 
-from app.rating_plan import Pair, plan, questions_of
-from app.ratings import Ratings, rater_name
+from app.ratings.plan import Pair, plan, questions_of
+from app.ratings.store import Ratings, rater_name
 from ingest.errors import DeskmateError
 
 

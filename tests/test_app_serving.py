@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 from adapters import bare
 
-from app.serving import Documents, Serving
-from finetune.registry import Registry
+from app.answering.serving import Documents, Serving
+from finetune.adapters.registry import Registry
 from ingest.errors import DeskmateError
 from ingest.scan import Known
 

@@ -16,11 +16,11 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 from starlette.types import Receive, Scope, Send
 
-from app import audit
-from app.accounts import Accounts, Change
+from app.accounts import audit
+from app.accounts.accounts import Accounts, Change
+from app.accounts.door import OPEN, local_path
 from app.database import Database, sessions
 from app.people import Role
-from app.sign_in import OPEN, local_path
 
 PAGE = {"accept": "text/html", "sec-fetch-mode": "navigate"}
 
@@ -28,7 +28,7 @@ PAGE = {"accept": "text/html", "sec-fetch-mode": "navigate"}
 @pytest.fixture(autouse=True)
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     quick_hasher(monkeypatch)
-    monkeypatch.setattr("app.sign_in_routes.sleep", _no_sleep)
+    monkeypatch.setattr("app.accounts.routes.sleep", _no_sleep)
 
 
 async def _no_sleep(seconds: float) -> None:
@@ -135,7 +135,7 @@ def test_the_same_work_is_done_for_a_name_that_there_is_not(
 ) -> None:
     add(database)
     checked: list[str] = []
-    monkeypatch.setattr("app.accounts._matches", lambda kept, password: checked.append(kept) or False)
+    monkeypatch.setattr("app.accounts.accounts._matches", lambda kept, password: checked.append(kept) or False)
     for name in ("anna", "nobody"):
         assert Accounts(database).check(name, "wrong") is None
     assert len(checked) == 2
@@ -150,7 +150,7 @@ def test_guessing_is_slowed_for_a_name_and_the_right_password_still_gets_in(
     async def sleep(seconds: float) -> None:
         slept.append(seconds)
 
-    monkeypatch.setattr("app.sign_in_routes.sleep", sleep)
+    monkeypatch.setattr("app.accounts.routes.sleep", sleep)
     add(database)
     app = front_door(database, tmp_path)
     replies = [sign_in(browser(app, host=f"203.0.113.{n}"), "anna", "wrong") for n in range(12)]
@@ -162,7 +162,7 @@ def test_guessing_is_slowed_for_a_name_and_the_right_password_still_gets_in(
     assert statuses[-1] == 429
     assert "Please try again in" in replies[-1].text
     assert int(replies[-1].headers["retry-after"]) > 0
-    monkeypatch.setattr("app.pace.time.monotonic", lambda: time.perf_counter() + 60)
+    monkeypatch.setattr("app.accounts.pace.time.monotonic", lambda: time.perf_counter() + 60)
     slow = front_door(database, tmp_path)
     assert sign_in(browser(slow), "anna", "wrong").status_code == 401
     assert sign_in(browser(slow)).status_code == 303
@@ -221,14 +221,14 @@ def test_a_session_ends_after_idle_hours_and_after_the_longest_time(
     sign_in(client)
     begun = time.time()
     for minutes, status in ((50, 200), (100, 200), (150, 200), (179, 200), (181, 401)):
-        monkeypatch.setattr("app.sessions.time.time", lambda at=begun + minutes * 60: at)
+        monkeypatch.setattr("app.accounts.sessions.time.time", lambda at=begun + minutes * 60: at)
         assert client.get("/page").status_code == status, minutes
     monkeypatch.undo()
     quick_hasher(monkeypatch)
     sign_in(client)
-    monkeypatch.setattr("app.sessions.time.time", lambda: begun + 3700)
+    monkeypatch.setattr("app.accounts.sessions.time.time", lambda: begun + 3700)
     assert client.get("/page").status_code == 401
-    monkeypatch.setattr("app.sessions.time.time", lambda: begun + 4 * 3600)
+    monkeypatch.setattr("app.accounts.sessions.time.time", lambda: begun + 4 * 3600)
     sign_in(client)  # what is over is cleared away
     with database.reading() as connection:
         assert connection.scalar(sa.select(sa.func.count()).select_from(sessions)) == 1
@@ -358,7 +358,7 @@ def test_the_page_has_our_headers_and_nothing_inline(app: FastAPI, database: Dat
 
 
 def test_nobody_listens_to_the_tab_of_somebody_else(tmp_path: Path, database: Database) -> None:
-    from app.harden import Guard
+    from app.web.harden import Guard
 
     async def gradio(scope: Scope, receive: Receive, send: Send) -> None:
         await PlainTextResponse("events")(scope, receive, send)
@@ -396,9 +396,9 @@ def whole(office: Office) -> FastAPI:
     """Everything that `deskmate chat` serves."""
     from api_kit import open_desk
 
-    from app.api import create_app
-    from app.openai_api import Api
-    from app.staff import workplace
+    from app.api.routes import Api
+    from app.server import create_app
+    from app.staff.workplace import workplace
 
     desk = open_desk(office)
     add(desk.database, role=Role.ASKER)

@@ -10,7 +10,7 @@ from fake_desk import FakeDesk
 from fastapi import FastAPI
 from web_kit import web_app
 
-from app.accounts import Accounts, Change
+from app.accounts.accounts import Accounts, Change
 from app.database import Database, open_database
 
 pytestmark = BROWSER

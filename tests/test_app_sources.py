@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from office import POLICIES, Office
 
-from app.sources import Pending, Source, Sources, pending
+from app.loop.sources import Pending, Source, Sources, pending
 from ingest.errors import DeskmateError
 
 

@@ -12,11 +12,11 @@ from fastapi.testclient import TestClient
 from office import POLICIES, Office
 from staff_kit import ADMIN, echo_desk, staff_client
 
-from app.audit import entries
+from app.accounts.audit import entries
 from app.desk import Desk
-from app.jobs import Jobs, State
+from app.loop.jobs import Jobs, State
 from app.people import Person, Role
-from finetune.adapter_card import Adapter
+from finetune.adapters.card import Adapter
 
 
 @pytest.fixture
@@ -158,7 +158,7 @@ def test_each_step_is_a_command_run_as_a_job(
 def test_what_was_reviewed_joins_the_questions_out_of_the_documents(
     client: TestClient, desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("app.staff_adapters.included_rows", lambda corrections: iter([{}]))
+    monkeypatch.setattr("app.staff.adapters.included_rows", lambda corrections: iter([{}]))
     client.post("/staff/adapters/job", data={"step": "synth"})
     file = str(desk.workspace.root / "feedback" / "answers.jsonl")
     commands = (("feedback", "answers", "--out", file), ("synth", "--yes", "--include", file))
@@ -187,7 +187,7 @@ def test_the_data_card_is_for_those_who_may_read_all_documents(desk: Desk, offic
     assert card["data_hash"] != digest
     from dataclasses import replace
 
-    from finetune.adapter_card import open_adapter, write_card
+    from finetune.adapters.card import open_adapter, write_card
 
     write_card(adapter.folder, replace(adapter.card, data_hash=digest))
     address = f"/staff/adapter/data?key={open_adapter(adapter.folder).checksum[:16]}"

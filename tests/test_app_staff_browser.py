@@ -10,8 +10,8 @@ from queue_kit import ANNA, BEN, DORA, Floor, make_floor
 from staff_kit import As
 from starlette.staticfiles import StaticFiles
 
-from app.api import STATIC
-from app.staff_routes import mount_staff
+from app.server import STATIC
+from app.staff.routes import mount_staff
 
 pytestmark = BROWSER
 

@@ -10,8 +10,8 @@ from fastapi.testclient import TestClient
 from office import POLICIES, Office
 from staff_kit import echo_desk, staff_client
 
+from app.answering.modes import ALL
 from app.desk import Desk
-from app.modes import ALL
 from app.people import Person, Role
 from ingest.errors import DeskmateError
 
@@ -93,7 +93,7 @@ def test_comparisons_take_one_place_and_a_full_line_is_said(desk: Desk, monkeypa
         running -= 1
 
     monkeypatch.setattr(desk, "stream", slow)
-    monkeypatch.setattr("app.staff_compare.WAITING", 1)
+    monkeypatch.setattr("app.staff.compare.WAITING", 1)
     client = staff_client(desk, DAN)
     from httpx import ASGITransport, AsyncClient
 

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from office import POLICIES, Office, parse_here
 from staff_kit import echo_desk, staff_client
 
-from app.audit import entries
+from app.accounts.audit import entries
 from app.desk import Desk
-from app.jobs import Job, Jobs, State
+from app.loop.jobs import Job, Jobs, State
 from app.people import Person, Role
 
 JSON = {"accept": "application/json"}

@@ -11,12 +11,12 @@ from office import Office, parse_here
 from queue_kit import ANNA, BEN, DORA, HUGO, SECRET, Floor, change, make_floor
 from staff_kit import echo_desk, staff_client
 
-from app.audit import entries
-from app.correction_form import Form, drafted
-from app.correction_rows import included_rows
-from app.handover_post import letter
+from app.accounts.audit import entries
+from app.loop.correction_form import Form, drafted
+from app.loop.correction_rows import included_rows
 from app.people import Person, Role
 from app.settings import HandoverSettings
+from app.staff.handover_post import letter
 
 QUESTION = "When does the VPN session end?"
 BONUS = "When is the bonus of the managers paid?"

@@ -15,14 +15,14 @@ from office import Office, parse_here
 from app.cli import main
 from app.console import SilentProgress
 from app.desk import Desk
+from app.loop.synth import Synthesis, SynthOptions
 from app.settings import load_settings
-from app.synth import Synthesis, SynthOptions
-from finetune.formats import Format
-from finetune.pairs import Kind, read_pairs
+from finetune.curation.formats import Format
+from finetune.curation.pairs import Kind, read_pairs
+from finetune.curation.rows import read_rows
 from finetune.prompt import PromptPassage, render_prompt
-from finetune.rows import read_rows
 from finetune.settings import SynthSettings
-from finetune.synthesize import synthesize
+from finetune.synthesis.synthesize import synthesize
 from ingest.errors import DeskmateError
 from ingest.records import EVERYONE
 from ingest.workspace import Workspace, writer_lock
@@ -74,7 +74,7 @@ def desk(ingested, tmp_path, monkeypatch):
     monkeypatch.setenv("DESKMATE_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("DESKMATE_RETRIEVAL__EMBEDDER", "hashing")
     monkeypatch.setenv("DESKMATE_CHAT__BACKEND", "echo")
-    monkeypatch.setattr("finetune.teacher.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("finetune.synthesis.teacher.time.sleep", lambda seconds: None)
     return Desk(load_settings())
 
 
@@ -368,7 +368,7 @@ def test_a_full_disk_leaves_the_old_data(desk, capsys, monkeypatch) -> None:
     def full(card):
         raise OSError(28, "No space left on device", "card.md")
 
-    monkeypatch.setattr("app.synth.card_markdown", full)
+    monkeypatch.setattr("app.loop.synth.card_markdown", full)
     code, _, err = run(capsys, monkeypatch, "--pairs", "90")
     assert code == 1
     assert "the disk is full" in err

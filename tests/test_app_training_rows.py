@@ -8,15 +8,15 @@ import pytest
 from office import POLICIES, Office
 from staff_kit import echo_desk
 
-from app.archive import Archive, Judgement, Outcome, Remembered
-from app.corrections import Cited, Corrections, Draft
+from app.accounts.holdings import Holdings
+from app.chat.archive import Archive, Judgement, Outcome, Remembered
+from app.chat.judgements import Judgements
 from app.desk import Desk
-from app.holdings import Holdings
-from app.judgements import Judgements
+from app.loop.corrections import Cited, Corrections, Draft
+from app.loop.row_trace import trace
+from app.loop.training_rows import ReadinessCache, keep_rows, readiness, training_rows
 from app.people import Person, Role
-from app.row_trace import trace
-from app.training_rows import ReadinessCache, keep_rows, readiness, training_rows
-from finetune.feedback import read_feedback
+from finetune.curation.feedback import read_feedback
 from ingest.errors import DeskmateError
 
 ANN = Person("user-1", "Ann")
@@ -141,7 +141,7 @@ def test_readiness_says_what_is_missing_and_is_computed_once(talk: Talk, monkeyp
     assert (ready.rows, ready.up, ready.method) == (1, 1, None)
     assert ready.missing["dpo"][0] == "40 corrected answers and there are 0"
     assert ready == readiness(talk.desk)
-    monkeypatch.setattr("app.training_rows.readiness", lambda desk: pytest.fail("nothing has changed"))
+    monkeypatch.setattr("app.loop.training_rows.readiness", lambda desk: pytest.fail("nothing has changed"))
     assert cache.get() is ready
 
 

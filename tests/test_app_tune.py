@@ -3,10 +3,10 @@
 import pytest
 
 from app.desk import Desk
+from app.loop.tune import TuneOptions, Tuning, answer_score
 from app.settings import load_settings
-from app.tune import TuneOptions, Tuning, answer_score
-from finetune.pairs import Evidence, Kind
-from finetune.rows import Row
+from finetune.curation.pairs import Evidence, Kind
+from finetune.curation.rows import Row
 from finetune.template import Turn
 from finetune.voice import load_voice
 from ingest.errors import DeskmateError

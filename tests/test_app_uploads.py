@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from office import POLICIES, Office
 
+from app.loop.uploads import LONGEST_NAME, TakenError, Uploads, folder_name, readers, safe_name
 from app.settings import UploadSettings
-from app.uploads import LONGEST_NAME, TakenError, Uploads, folder_name, readers, safe_name
 from ingest.errors import DeskmateError
 from ingest.scan import READ, read_access
 from ingest.settings import IngestSettings

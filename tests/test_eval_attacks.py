@@ -7,9 +7,9 @@ import pytest
 from office import parse_here
 
 from app.settings import load_settings
-from eval.attacks import Ask, Attack, Guarantee
-from eval.attacks_suite import planted_files, suite
-from eval.attacks_world import World
+from eval.attacks.attack import Ask, Attack, Guarantee
+from eval.attacks.suite import planted_files, suite
+from eval.attacks.world import World
 
 STRUCTURAL = [attack for attack in suite() if attack.guarantee is Guarantee.STRUCTURAL]
 

@@ -16,14 +16,14 @@ from adapters import bare
 from office import Office, parse_here
 from test_app_api_access import CANARY, GROUPS, WORDS, documents
 
-from app import pages
-from app.answer import Answer, Finished, Retrieved, Token
+from app.answering.answer import Answer, Finished, Retrieved, Token
+from app.answering.modes import Mode
+from app.api.model_names import find_model, model_names
+from app.chat.details import details_html
 from app.console import answer_json
 from app.desk import Desk
-from app.details import details_html
-from app.model_names import find_model, model_names
-from app.modes import Mode
 from app.settings import load_settings
+from app.web import pages
 from finetune.template import Turn
 from ingest.records import EVERYONE
 

@@ -9,20 +9,20 @@ from eval_desk import make_desk, publish
 from office import parse_here
 from typer.testing import CliRunner
 
-from app.llm import Completion, EchoModel
-from app.modes import Mode
-from eval import attacks_run
-from eval.attacks import Ask, Guarantee, measured, structural, word
-from eval.attacks_pages import WITHIN
-from eval.attacks_report import FAMILIES, attack_page, print_attacks
-from eval.attacks_run import default_out, run_attacks
-from eval.attacks_shown import active
-from eval.attacks_suite import suite
-from eval.attacks_words import RULES
-from eval.attacks_world import CRASHED
+from app.answering.modes import Mode
+from app.models.llm import Completion, EchoModel
+from eval.attacks import run as attacks_run
+from eval.attacks.attack import Ask, Guarantee, measured, structural, word
+from eval.attacks.pages import WITHIN
+from eval.attacks.run import default_out, run_attacks
+from eval.attacks.shown import active
+from eval.attacks.suite import suite
+from eval.attacks.words import RULES
+from eval.attacks.world import CRASHED
 from eval.contenders import contenders
-from eval.report_markdown import page_markdown
-from eval.report_page import page_html
+from eval.reporting.attacks import FAMILIES, attack_page, print_attacks
+from eval.reporting.markdown import page_markdown
+from eval.reporting.page import page_html
 from eval.stats import wilson
 
 
@@ -146,7 +146,7 @@ def test_an_answer_that_fails_is_counted_apart(tmp_path, small, monkeypatch):
         raise DeskmateError("the prompt is too long")
 
     monkeypatch.setattr(EchoModel, "generate_batch", fails)
-    monkeypatch.setattr("app.answer.Answerer.answer", fails)
+    monkeypatch.setattr("app.answering.answer.Answerer.answer", fails)
     desk = make_desk(tmp_path)
     monkeypatch.setattr(attacks_run, "suite", lambda: tuple(one for one in small if isinstance(one.attempt, Ask)))
     report = run_attacks(desk, contenders(desk, (Mode.PROMPT_ONLY,), ()), (), tmp_path / "out")

@@ -7,12 +7,12 @@ import pytest
 
 from app.console import SilentProgress
 from app.desk import Desk
-from app.llm import EchoModel
+from app.models.llm import EchoModel
 from app.settings import load_settings
-from eval.bench import BenchOptions, run_bench
-from eval.generate_bench import bench_generate, make_prompts, timed
-from eval.ingest_bench import _files, _load_text, _row, bench_ingest, read_until, uncovered
-from eval.search_bench import COMMON, Latency, bench_search, make_questions, make_texts, make_vectors, make_words
+from eval.bench.commands import BenchOptions, run_bench
+from eval.bench.generate import bench_generate, make_prompts, timed
+from eval.bench.ingest import _files, _load_text, _row, bench_ingest, read_until, uncovered
+from eval.bench.search import COMMON, Latency, bench_search, make_questions, make_texts, make_vectors, make_words
 from ingest.errors import DeskmateError
 from retrieval.embed import HashingEmbedder
 

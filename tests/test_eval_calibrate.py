@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from app.confidence import SMALL, Confidence, confidence_for, save_confidence
-from app.relevance import Relevance
+from app.answering.confidence import SMALL, Confidence, confidence_for, save_confidence
+from app.answering.relevance import Relevance
 from eval.calibrate import calibrate, fit, predict, read_all, read_signals
 from ingest.errors import DeskmateError
 

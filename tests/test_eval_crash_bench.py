@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from fake_desk import FakeDesk
 
-from app.answer import Finished
-from app.archive import Archive, Outcome, Remembered
+from app.answering.answer import Finished
+from app.answering.modes import Mode
+from app.chat.archive import Archive, Outcome, Remembered
+from app.chat.judgements import Judgement, Judgements
 from app.database import open_database
-from app.judgements import Judgement, Judgements
-from app.modes import Mode
 from app.people import Person
-from eval.crash_bench import Acknowledged, _lost, bench_crash
+from eval.bench.crash import Acknowledged, _lost, bench_crash
 from ingest.errors import DeskmateError
 
 ANNA = Person("guest-1", "Guest")

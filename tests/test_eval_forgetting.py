@@ -3,8 +3,8 @@
 import json
 from collections import Counter
 
-from app.llm import Completion
-from eval.forgetting import GENERAL, forgetting
+from app.models.llm import Completion
+from eval.probes.forgetting import GENERAL, forgetting
 
 ROWS = [json.loads(line) for line in GENERAL.read_text().splitlines()]
 
@@ -29,5 +29,5 @@ def test_every_question_is_there_once_and_none_is_tuned_on():
     asked = [row["question"].casefold() for row in ROWS]
     assert len(ROWS) >= 100
     assert [one for one, count in Counter(asked).items() if count > 1] == []
-    replay = (GENERAL.parent.parent / "finetune" / "replay.jsonl").read_text().splitlines()
+    replay = (GENERAL.parent.parent.parent / "finetune" / "synthesis" / "replay.jsonl").read_text().splitlines()
     assert not set(asked) & {json.loads(line)["question"].casefold() for line in replay}

@@ -10,18 +10,18 @@ import pytest
 from eval_desk import LEAVE, QUESTIONS, VPN, make_desk, publish, question, write_set
 from test_eval_report import declined, right, wrong
 
+from app.answering.modes import Mode
 from app.cli import main
 from app.console import SilentProgress
 from app.desk import Desk
-from app.llm import EchoModel
-from app.modes import Mode
+from app.models.llm import EchoModel
 from app.settings import load_settings
 from eval import report as reports
 from eval.checks import seen, training_data, tuned_documents
 from eval.gate import Evidence, decide, promote
 from eval.questions import read_question_set
 from eval.run import Options, run
-from finetune.tuned_on import read_tuned_on
+from finetune.adapters.tuned_on import read_tuned_on
 from ingest.errors import DeskmateError
 
 KEPT = {"questions": 120, "base": 0.5, "adapter": 0.49, "points": {"mean": -1.0, "low": -3.0, "high": 1.0}}

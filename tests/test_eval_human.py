@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rated import answer_line, evaluation, write
 
-from app.rating_plan import Asked, Pair, questions_of
-from app.ratings import Ratings, Verdict
+from app.ratings.plan import Asked, Pair, questions_of
+from app.ratings.store import Ratings, Verdict
 from eval.agreement import agreement, cohen_kappa, krippendorff_alpha
 from eval.human import human
 

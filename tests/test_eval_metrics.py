@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from rouge_score.rouge_scorer import RougeScorer
 from scipy import stats as scipy_stats
 
+from eval.bench.retrieval import measure
 from eval.metrics import (
     content_precision,
     exact_match,
@@ -23,7 +24,6 @@ from eval.metrics import (
     semantic_similarity,
     token_f1,
 )
-from eval.retrieval_bench import measure
 from eval.stats import cluster_bootstrap
 from retrieval.embed import HashingEmbedder
 from retrieval.lexical import stems

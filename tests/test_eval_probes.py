@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 from eval_desk import LEAVE, VPN, make_desk, publish, question, write_set
 
-from app.llm import Completion, EchoModel
-from app.modes import Mode
-from eval.canaries import PLANTED, canaries, obeys, plant
+from app.answering.modes import Mode
+from app.models.llm import Completion, EchoModel
 from eval.contenders import contenders
-from eval.obedience import OUTCOMES, _other, _swap, obedience
-from eval.probes import sample
+from eval.probes.canaries import PLANTED, canaries, obeys, plant
+from eval.probes.changed import sample
+from eval.probes.obedience import OUTCOMES, _other, _swap, obedience
 from eval.questions import Question, read_question_set
 from eval.report import write_report
 from eval.run import Options, run

@@ -5,8 +5,8 @@ import json
 import pytest
 from eval_desk import LEAVE, QUESTIONS, VPN, make_desk, publish, write_set
 
-from app.llm import EchoModel
-from app.modes import Mode
+from app.answering.modes import Mode
+from app.models.llm import EchoModel
 from app.settings import PriceSettings
 from eval.calibration_figures import calibration_figures
 from eval.comparisons import COMPARED, compare

@@ -12,13 +12,13 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 from markdown_it import MarkdownIt
 
-from app.frame import header_html
-from app.report_pages import entries, mount_reports
-from eval.report_charts import ticks
-from eval.report_content import page
-from eval.report_figures import columns, surely_best
-from eval.report_markdown import page_markdown, plain
-from eval.report_page import page_html, write_page
+from app.web.frame import header_html
+from app.web.report_pages import entries, mount_reports
+from eval.reporting.charts import ticks
+from eval.reporting.content import page
+from eval.reporting.figures import columns, surely_best
+from eval.reporting.markdown import page_markdown, plain
+from eval.reporting.page import page_html, write_page
 
 HOSTILE = '<script>window.pwned = 1</script> <img src=x onerror="window.pwned = 2"> | # [a](https://evil.example) `b`'
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from eval.report_page import page_html
-from eval.retrieval_page import Measured, Subject, retrieval_page, retrieval_report, write_retrieval
+from eval.reporting.page import page_html
+from eval.reporting.retrieval_page import Measured, Subject, retrieval_page, retrieval_report, write_retrieval
 from eval.retrieval_report import report_beir
 from ingest.errors import DeskmateError
 from ingest.workspace import Workspace
@@ -64,7 +64,7 @@ def test_published_figures_stand_beside_ours_where_the_collection_is_known() -> 
 
 
 def test_the_report_is_one_that_the_chat_can_list(tmp_path: Path) -> None:
-    from app.report_pages import entries
+    from app.web.report_pages import entries
 
     write_retrieval(subject(), [measured("hybrid", 30), measured("bm25", 15)], tmp_path / "scifact")
     (entry,) = entries(tmp_path)

@@ -5,9 +5,9 @@ import json
 import pytest
 from eval_desk import LEAVE, PAY, QUESTIONS, VPN, lines_of, make_desk, publish, write_set
 
-from app.answer import Answerer
-from app.llm import EchoModel
-from app.modes import Mode
+from app.answering.answer import Answerer
+from app.answering.modes import Mode
+from app.models.llm import EchoModel
 from eval.contenders import contenders
 from eval.report import write_report
 from eval.run import Missing, Options, Shard, run

@@ -5,9 +5,9 @@ from types import SimpleNamespace
 import pytest
 from tune_kit import rows, save_tiny_base, tiny_recipe
 
-from eval.tune_bench import Job, _measure_ours, _measure_trl, _wrapped, bench_tune
-from finetune.packing import Group, Sample
-from finetune.rows import write_rows
+from eval.bench.tune import Job, _measure_ours, _measure_trl, _wrapped, bench_tune
+from finetune.curation.rows import write_rows
+from finetune.training.packing import Group, Sample
 from ingest.errors import DeskmateError
 from ingest.workspace import Workspace
 

@@ -7,7 +7,7 @@ import pytest
 
 from app.desk import Desk
 from app.settings import load_settings
-from eval.bench import BenchOptions, run_bench
+from eval.bench.commands import BenchOptions, run_bench
 from eval.validate import validate, validation
 from ingest.errors import DeskmateError
 from retrieval.embed import HashingEmbedder

@@ -9,10 +9,10 @@ from adapters import card_of, publish, save_lora
 from safetensors.torch import load_file, save_file
 from tiny_models import tiny_base, tiny_model
 
-from finetune.adapter import READY, Adapters, Copies, Layers, identity, merge_into
-from finetune.adapter_export import export_merged, export_peft
+from finetune.adapters.adapter import READY, Adapters, Copies, Layers, identity, merge_into
+from finetune.adapters.export import export_merged, export_peft
+from finetune.adapters.registry import Registry
 from finetune.model import Base, LoadedBase
-from finetune.registry import Registry
 from ingest.errors import DeskmateError
 
 PROBE = list(range(3, 15))
@@ -54,7 +54,7 @@ def test_adapters_are_switched_without_loading_anything_again(adapters, base, tm
     order = [None, pairs[0][0], pairs[1][0]]
     for one in order:
         adapters.use(one)
-    monkeypatch.setattr("finetune.adapter_card.Adapter.read", lambda *_: pytest.fail("read again"))
+    monkeypatch.setattr("finetune.adapters.card.Adapter.read", lambda *_: pytest.fail("read again"))
     for n in (1, 2, 0, 2, 1, 0, 1):
         adapters.use(order[n])
         torch.testing.assert_close(logits(base.model), expected[n], atol=1e-4, rtol=1e-4)
@@ -132,7 +132,7 @@ def test_a_flipped_byte_is_noticed_before_anything_parses_the_weights(adapters, 
     data = bytearray(path.read_bytes())
     data[-100] ^= 1
     path.write_bytes(data)
-    monkeypatch.setattr("finetune.adapter.read_lora", lambda *_: pytest.fail("parsed"))
+    monkeypatch.setattr("finetune.adapters.adapter.read_lora", lambda *_: pytest.fail("parsed"))
     with pytest.raises(DeskmateError, match=r"adapter_model\.safetensors was changed since it was published"):
         adapters.use(adapter)
 
@@ -150,7 +150,7 @@ def test_a_switch_that_is_interrupted_is_done_again(base, tmp_path, monkeypatch)
             raise KeyboardInterrupt
         return model.get_submodule(name)
 
-    monkeypatch.setattr("finetune.adapter._linear", interrupted)
+    monkeypatch.setattr("finetune.adapters.adapter._linear", interrupted)
     with pytest.raises(KeyboardInterrupt):
         adapters.use(None)
     adapters.use(None)

@@ -6,14 +6,14 @@ from pathlib import Path
 
 import pytest
 
-from finetune.card import Card, card_json, describe, prompt_sha256
-from finetune.card_markdown import card_markdown
-from finetune.curate import CurationReport, Example, FilterReport
-from finetune.include import Included
-from finetune.overlap import Leakage, Overlap
-from finetune.pairs import Evidence, Kind
+from finetune.curation.card import Card, card_json, describe, prompt_sha256
+from finetune.curation.card_markdown import card_markdown
+from finetune.curation.curate import CurationReport, Example, FilterReport
+from finetune.curation.include import Included
+from finetune.curation.overlap import Leakage, Overlap
+from finetune.curation.pairs import Evidence, Kind
+from finetune.curation.rows import Row, write_rows
 from finetune.prompt import PromptPassage, render_prompt
-from finetune.rows import Row, write_rows
 from finetune.settings import CurateSettings
 from finetune.template import Turn
 from finetune.voice import load_voice

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from finetune.conversations import Conversation, read_conversations
+from finetune.curation.conversations import Conversation, read_conversations
 from finetune.template import Turn
 from ingest.errors import DeskmateError
 

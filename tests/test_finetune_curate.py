@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune.curate import Curated, curate, in_held_out
-from finetune.overlap import Asked, QuestionSet
-from finetune.pairs import Evidence, Kind, Pair
+from finetune.curation.curate import Curated, curate, in_held_out
+from finetune.curation.overlap import Asked, QuestionSet
+from finetune.curation.pairs import Evidence, Kind, Pair
 from finetune.settings import CurateSettings
 from finetune.template import Turn
 from finetune.voice import load_voice
@@ -361,7 +361,7 @@ def test_the_mix_leaves_something_of_every_document_and_kind() -> None:
 
 @given(st.integers(0, 400), st.integers(0, 400), st.integers(0, 400), st.floats(0.01, 0.5), st.floats(0, 0.3))
 def test_the_room_of_a_group_is_never_more_than_it_has(a: int, u: int, g: int, declined: float, general: float) -> None:
-    from finetune.curate import _room
+    from finetune.curation.curate import _room
 
     room = _room(a, u, g, CurateSettings(unanswerable=declined, general=general))
     assert 0 <= room["answerable"] <= a

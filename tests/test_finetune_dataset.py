@@ -8,12 +8,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from finetune.dataset import build_rows, plant, renumber
+from finetune.curation.dataset import build_rows, plant, renumber
+from finetune.curation.pairs import Evidence, Kind, Pair
+from finetune.curation.passage_sets import holds
+from finetune.curation.rows import Row, read_rows, write_rows
 from finetune.house_form import check
-from finetune.pairs import Evidence, Kind, Pair
-from finetune.passage_sets import holds
 from finetune.prompt import PromptPassage, render_prompt
-from finetune.rows import Row, read_rows, write_rows
 from finetune.settings import DatasetSettings
 from finetune.template import Turn
 from finetune.voice import load_voice

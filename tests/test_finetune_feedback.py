@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from finetune.feedback import Library, read_feedback, screen
+from finetune.curation.feedback import Library, read_feedback, screen
 from finetune.prompt import PromptPassage, render_prompt
 from finetune.voice import load_voice
 from ingest.errors import DeskmateError

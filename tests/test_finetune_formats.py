@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from finetune.formats import Format, files
-from finetune.pairs import Kind
-from finetune.rows import Row
+from finetune.curation.formats import Format, files
+from finetune.curation.pairs import Kind
+from finetune.curation.rows import Row
 from finetune.template import Turn
 
 USER, BOT = "user", "assistant"

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 
 import pytest
 
-from finetune.conversations import Conversation
-from finetune.curate import curate
+from finetune.curation.conversations import Conversation
+from finetune.curation.curate import curate
+from finetune.curation.include import Included, include, tidy
+from finetune.curation.pairs import Kind
+from finetune.curation.pii import published
 from finetune.house_form import check
-from finetune.include import Included, include, tidy
-from finetune.pairs import Kind
-from finetune.pii import published
 from finetune.settings import CurateSettings
 from finetune.template import Turn
 from finetune.voice import load_voice

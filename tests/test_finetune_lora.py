@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save
 
-from finetune.lora import key, read_lora
+from finetune.adapters.lora import key, read_lora
 from ingest.errors import DeskmateError
 
 CONFIG = {"peft_type": "LORA", "r": 2, "lora_alpha": 8, "bias": "none", "use_dora": False, "modules_to_save": None}

@@ -272,8 +272,8 @@ def test_smollm2_reads_text_as_it_was_trained_to(models):
 
 @pytest.mark.slow
 def test_smollm2_knows_the_capital_of_france(models):
-    from app.llm import complete
-    from app.local import LocalModel
+    from app.models.llm import complete
+    from app.models.local import LocalModel
 
     model = LocalModel(ModelSettings(base=SMOLLM2.name), models)
     answer = complete(model, [{"role": "user", "content": "What is the capital of France?"}], 30)

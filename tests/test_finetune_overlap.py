@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune.overlap import Asked, NearIndex, QuestionSet, audit, normal, read_questions, shingles
-from finetune.pairs import Kind, Pair
+from finetune.curation.overlap import Asked, NearIndex, QuestionSet, audit, normal, read_questions, shingles
+from finetune.curation.pairs import Kind, Pair
 from ingest.errors import DeskmateError
 
 PAIR = Pair(

@@ -6,8 +6,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tiny_models import tiny_model
 
-from finetune.packing import Batching, Group, Sample, common_prefix, group_samples, pack_groups, plan_steps
-from finetune.tree_attention import NAME, tensors, tree_attention
+from finetune.training.packing import Batching, Group, Sample, common_prefix, group_samples, pack_groups, plan_steps
+from finetune.training.tree_attention import NAME, tensors, tree_attention
 
 SAMPLES = st.lists(
     st.builds(
@@ -92,7 +92,7 @@ def one_by_one(model, groups) -> torch.Tensor:
 
 @pytest.mark.parametrize("family", ["llama", "mistral"])
 def test_a_pack_has_the_loss_and_the_gradients_of_its_rows_one_by_one(family) -> None:
-    import finetune.trainer  # noqa: F401  makes the attention known
+    import finetune.training.trainer  # noqa: F401  makes the attention known
 
     model = tiny_model(100, family=family)
     groups = trees()
@@ -116,7 +116,7 @@ def test_a_pack_has_the_loss_and_the_gradients_of_its_rows_one_by_one(family) ->
 
 
 def test_both_ways_of_attending_agree_also_with_a_softcap() -> None:
-    from finetune.tree_attention import _fused, _sees, _written_out
+    from finetune.training.tree_attention import _fused, _sees, _written_out
 
     torch.manual_seed(0)
     q, k, v = torch.randn(1, 4, 9, 8), torch.randn(1, 2, 29, 8), torch.randn(1, 2, 29, 8)

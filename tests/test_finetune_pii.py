@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from finetune.pii import KINDS, is_card, is_iban, mask, published
+from finetune.curation.pii import KINDS, is_card, is_iban, mask, published
 from ingest.records import Chunk
 
 IBANS = [

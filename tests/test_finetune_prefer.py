@@ -6,13 +6,13 @@ import pytest
 from adapters import publish
 from tiny_models import tiny_base
 
-from finetune.adapter import Adapters
-from finetune.adapter_card import WEIGHTS
-from finetune.feedback import Judged
-from finetune.prefer import encode_labels, prefer, resume_adapter, tune_preferences
-from finetune.preference import PreferenceSettings, split
-from finetune.registry import Registry
+from finetune.adapters.adapter import Adapters
+from finetune.adapters.card import WEIGHTS
+from finetune.adapters.registry import Registry
+from finetune.curation.feedback import Judged
 from finetune.template import Turn, encode, encode_completion
+from finetune.training.prefer import encode_labels, prefer, resume_adapter, tune_preferences
+from finetune.training.preference import PreferenceSettings, split
 from ingest.errors import DeskmateError
 
 GOOD, BAD = "Annual leave is 25 days [1].", "Call the desk<|im_end|>."
@@ -98,7 +98,7 @@ def test_the_reference_is_the_adapter_as_it_was_and_not_the_base(start):
 
 
 def test_trl_is_given_the_ids_that_serving_reads_and_writes(start, monkeypatch):
-    from finetune.preference_trainer import ThumbTrainer
+    from finetune.training.preference_trainer import ThumbTrainer
 
     base, seen = tiny_base(), []
     compute_loss = ThumbTrainer.compute_loss

@@ -2,9 +2,9 @@
 
 import pytest
 
-from finetune.feedback import Judged
-from finetune.preference import PreferenceSettings, pick_method, split
-from finetune.preference_score import Change, score
+from finetune.curation.feedback import Judged
+from finetune.training.preference import PreferenceSettings, pick_method, split
+from finetune.training.preference_score import Change, score
 from ingest.errors import DeskmateError
 
 SETTINGS = PreferenceSettings()

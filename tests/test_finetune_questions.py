@@ -2,12 +2,12 @@
 
 import pytest
 
-from finetune.drafts import Corpus, cited
-from finetune.english import dangling, lower_first, parse, swap_persons
-from finetune.fact_questions import ask_facts
-from finetune.section_questions import ask_section
-from finetune.sentence_questions import sentences
-from finetune.table_questions import ask_rows, compare_columns, compare_rows, tables
+from finetune.synthesis.drafts import Corpus, cited
+from finetune.synthesis.english import dangling, lower_first, parse, swap_persons
+from finetune.synthesis.fact_questions import ask_facts
+from finetune.synthesis.section_questions import ask_section
+from finetune.synthesis.sentence_questions import sentences
+from finetune.synthesis.table_questions import ask_rows, compare_columns, compare_rows, tables
 from finetune.voice import load_voice
 from ingest.records import Chunk
 

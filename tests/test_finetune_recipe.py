@@ -5,7 +5,7 @@ import tomllib
 import pytest
 from tune_kit import tiny_recipe
 
-from finetune.recipe import FOLDER, Recipe, load_recipe, shipped
+from finetune.training.recipe import FOLDER, Recipe, load_recipe, shipped
 from ingest.errors import DeskmateError
 
 

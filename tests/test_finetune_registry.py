@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from adapters import bare
 
-import finetune.registry
-from finetune.adapter_card import Adapter, Staleness, open_adapter, staleness
-from finetune.registry import Registry
+import finetune.adapters.registry
+from finetune.adapters.card import Adapter, Staleness, open_adapter, staleness
+from finetune.adapters.registry import Registry
 from ingest.errors import DeskmateError
 from ingest.workspace import writer_lock
 

@@ -8,20 +8,20 @@ from pathlib import Path
 import pytest
 
 from finetune import house_form
-from finetune.drafts import Corpus
-from finetune.pairs import UNANSWERABLE, Kind, Pair
+from finetune.curation.pairs import UNANSWERABLE, Kind, Pair
 from finetune.settings import SynthSettings
 from finetune.support import numbers, without_step_numbers
-from finetune.synthesize import synthesize
+from finetune.synthesis.drafts import Corpus
+from finetune.synthesis.synthesize import synthesize
+from finetune.synthesis.wording import STYLES
 from finetune.voice import load_voice
-from finetune.wording import STYLES
 from ingest.chunk import chunk as cut
 from ingest.load import parse
 from ingest.records import Chunk
 from ingest.settings import IngestSettings
 
 DATA = Path(__file__).parent.parent / "data"
-FINETUNE = Path(__file__).parent.parent / "finetune"
+FINETUNE = Path(__file__).parent.parent / "finetune" / "synthesis"
 VOICE = load_voice(DATA / "house_style.toml")
 SETTINGS = SynthSettings(pairs=600)
 

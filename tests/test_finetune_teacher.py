@@ -12,13 +12,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from finetune.curation.pairs import Kind
 from finetune.house_form import check
-from finetune.journal import Reply, open_journal
-from finetune.pairs import Kind
 from finetune.settings import SynthSettings, TeacherSettings
-from finetune.teacher import Teacher, estimate
-from finetune.teacher_prompts import STYLES, Order, Request, plan
-from finetune.teacher_replies import locate, read_reply
+from finetune.synthesis.journal import Reply, open_journal
+from finetune.synthesis.teacher import Teacher, estimate
+from finetune.synthesis.teacher_prompts import STYLES, Order, Request, plan
+from finetune.synthesis.teacher_replies import locate, read_reply
 from finetune.voice import load_voice
 from ingest.errors import DeskmateError
 from ingest.records import Chunk

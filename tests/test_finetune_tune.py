@@ -13,12 +13,12 @@ import torch
 from safetensors.torch import load_file
 from tune_kit import row, rows, save_tiny_base, tiny_recipe
 
-from finetune.adapter_card import CONFIG, WEIGHTS
-from finetune.checks import Data, estimate, prepare
-from finetune.lora import read_lora
+from finetune.adapters.card import CONFIG, WEIGHTS
+from finetune.adapters.lora import read_lora
 from finetune.model import load_base, pick_base
-from finetune.train import Place, TuneResult, tune
-from finetune.tune_log import Plan, Unwatched, read_log
+from finetune.training.checks import Data, estimate, prepare
+from finetune.training.train import Place, TuneResult, tune
+from finetune.training.tune_log import Plan, Unwatched, read_log
 from ingest.errors import DeskmateError
 
 DATA = Data(rows(6), rows(2))
@@ -171,7 +171,7 @@ def test_a_disk_that_fills_during_a_checkpoint_leaves_the_one_before_and_a_run_t
     base, tmp_path, monkeypatch
 ) -> None:
     run(base, tmp_path / "whole")
-    from finetune import trainer
+    from finetune.training import trainer
 
     real, calls = trainer.save_file, []
 
@@ -204,7 +204,8 @@ def test_without_held_out_rows_the_last_checkpoint_is_taken(base, tmp_path) -> N
 
 
 def test_a_run_that_comes_off_the_rails_stops_and_says_so(base, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("finetune.trainer.cross_entropy", lambda logits, targets, reduction: logits.sum() * torch.nan)
+    broken = "finetune.training.trainer.cross_entropy"
+    monkeypatch.setattr(broken, lambda logits, targets, reduction: logits.sum() * torch.nan)
     with pytest.raises(DeskmateError, match=r"the loss of step 1 is nan.* set a smaller learning_rate"):
         run(base, tmp_path)
 
@@ -259,8 +260,8 @@ def test_two_processes_come_to_the_losses_of_one(base, tmp_path) -> None:
 
 
 def test_a_base_with_too_little_memory_is_refused_before_a_weight_loads(base, tmp_path, monkeypatch) -> None:
-    monkeypatch.setattr("finetune.checks._free_memory", lambda device: 1000)
-    monkeypatch.setattr("finetune.train.load_base", lambda *_: pytest.fail("a weight was loaded"))
+    monkeypatch.setattr("finetune.training.checks._free_memory", lambda device: 1000)
+    monkeypatch.setattr("finetune.training.train.load_base", lambda *_: pytest.fail("a weight was loaded"))
     with pytest.raises(
         DeskmateError, match=r"needs at least .* GiB .* are free; in the recipe, set checkpointing = true"
     ):

@@ -5,8 +5,8 @@ import io
 import openpyxl
 import pytest
 
-from eval import attacks_files as files
-from ingest.hidden import hides
+from eval.attacks import files as files
+from ingest.formats.hidden import hides
 from ingest.load import parse
 from ingest.settings import IngestSettings
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ingest.errors import DeskmateError
-from ingest.markdown import parse_markdown
+from ingest.formats.markdown import parse_markdown
 from ingest.normalise import normalise
 from ingest.records import BlockKind, Parsed
 from ingest.settings import IngestSettings

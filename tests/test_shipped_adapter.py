@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from app.answering.modes import Mode
 from app.desk import Desk
-from app.modes import Mode
 from app.settings import load_settings
 from eval.questions import read_question_set
-from finetune.adapter_card import open_adapter
+from finetune.adapters.card import open_adapter
 from finetune.house_form import check
-from finetune.recipe import load_recipe
+from finetune.training.recipe import load_recipe
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "data" / "adapters" / "house"

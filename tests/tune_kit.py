@@ -4,10 +4,10 @@ from pathlib import Path
 
 from tiny_models import tiny_base
 
-from finetune.pairs import Evidence, Kind
-from finetune.recipe import LoraRecipe, Recipe
-from finetune.rows import Row
+from finetune.curation.pairs import Evidence, Kind
+from finetune.curation.rows import Row
 from finetune.template import Turn
+from finetune.training.recipe import LoraRecipe, Recipe
 
 PASSAGES = (
     "To reset your password, open the portal and choose Forgot password. Then call the service desk.",

@@ -5,9 +5,9 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from app.api import create_app
-from app.conversation import Desk, Limits
+from app.chat.conversation import Desk, Limits
 from app.database import Database, open_database
+from app.server import create_app
 from app.settings import load_settings
 
 

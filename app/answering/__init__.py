@@ -1,0 +1,1 @@
+"""Question to cited answer: search, write, check, decide."""

@@ -1,0 +1,1 @@
+"""The HTTP API: OpenAI-compatible answers, search, keys, figures."""

@@ -1,0 +1,1 @@
+"""From documents and what people say to the next adapter."""

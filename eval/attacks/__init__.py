@@ -1,0 +1,1 @@
+"""Attacks on a throw-away desk, and what came of them."""

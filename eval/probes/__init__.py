@@ -1,0 +1,1 @@
+"""What is tried on answers beside the questions: changed facts, planted instructions, general knowledge."""

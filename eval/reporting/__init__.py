@@ -1,0 +1,1 @@
+"""How a report looks: sections, charts, HTML, Markdown."""

@@ -1,0 +1,1 @@
+"""Adapters: their files, their registry, and bringing them into memory."""

@@ -1,0 +1,1 @@
+"""Which pairs are tuned on, and the rows they become."""

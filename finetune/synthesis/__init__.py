@@ -1,0 +1,1 @@
+"""The teachers: chunks to question-answer pairs."""

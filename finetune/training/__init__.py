@@ -1,0 +1,1 @@
+"""Recipes and runs: tuning and preference tuning."""
