@@ -23,7 +23,7 @@ from ingest.settings import IngestSettings
 DATA = Path(__file__).parent.parent / "data"
 FINETUNE = Path(__file__).parent.parent / "finetune" / "synthesis"
 VOICE = load_voice(DATA / "house_style.toml")
-SETTINGS = SynthSettings(pairs=600)
+SETTINGS = SynthSettings(pairs=1000)
 
 
 def words(text: str) -> list[tuple[int, int]]:
@@ -78,14 +78,14 @@ def test_what_has_no_answer_is_declined_whole(pairs: list[Pair]) -> None:
 
 def test_the_same_seed_gives_the_same_pairs_and_another_one_others(pairs: list[Pair], chunks: list[Chunk]) -> None:
     assert list(synthesize(chunks, VOICE, settings=SETTINGS)) == pairs
-    other = list(synthesize(chunks, VOICE, settings=SynthSettings(pairs=600, seed=1)))
+    other = list(synthesize(chunks, VOICE, settings=SynthSettings(pairs=1000, seed=1)))
     assert {pair.id for pair in other} != {pair.id for pair in pairs}
 
 
 def test_there_is_some_of_every_kind_and_every_style(pairs: list[Pair]) -> None:
     kinds = Counter(pair.kind for pair in pairs)
     assert set(kinds) == set(Kind) - {Kind.OWN}
-    assert len({pair.id for pair in pairs}) == len(pairs) == 600
+    assert len({pair.id for pair in pairs}) == len(pairs) == SETTINGS.pairs
     assert 0.1 < sum(kinds[kind] for kind in UNANSWERABLE) / len(pairs) < 0.25
     styles = Counter(pair.style for pair in pairs if pair.kind is not Kind.GENERAL)
     assert min(styles.values()) > 0.15 * sum(styles.values())

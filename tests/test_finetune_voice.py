@@ -1,14 +1,20 @@
 """The house style: read whole or refused with everything that is wrong; and the sample company's own files."""
 
 import json
+import tomllib
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from eval.gate import LEAST
 from eval.metrics import key_facts_met
+from finetune.curation.curate import in_held_out
+from finetune.settings import CurateSettings
 from finetune.voice import SHIPPED, load_voice
 from ingest.errors import DeskmateError
+from ingest.load import parse
+from ingest.settings import IngestSettings
 
 DATA = Path(__file__).parent.parent / "data"
 
@@ -127,3 +133,31 @@ def test_a_reference_answer_states_its_own_key_facts(questions: list[dict]) -> N
     for one in questions:
         if one["answerable"]:
             assert key_facts_met(one["answer"], one["key_facts"]) == 1.0, one["id"]
+
+
+@pytest.fixture(scope="module")
+def texts(questions: list[dict]) -> dict[str, str]:
+    """The gold documents as they are read, by name."""
+    paths = {doc: DATA / "sample" / doc for one in questions for doc in one["gold_docs"]}
+    return {doc: parse(path.read_bytes(), path.name, IngestSettings()).text for doc, path in paths.items()}
+
+
+def test_the_gold_documents_state_the_key_facts(questions: list[dict], texts: dict[str, str]) -> None:
+    for one in questions:
+        if one["gold_docs"]:
+            assert key_facts_met("\n".join(texts[doc] for doc in one["gold_docs"]), one["key_facts"]) == 1.0, one["id"]
+
+
+def test_every_gold_document_is_needed(questions: list[dict], texts: dict[str, str]) -> None:
+    for one in questions:
+        for doc in one["gold_docs"]:
+            assert key_facts_met(texts[doc], one["key_facts"]) > 0, f"{one['id']}: {doc}"
+
+
+def test_enough_documents_are_held_out_for_the_gate(questions: list[dict]) -> None:
+    """What `make tune` never sees must be asked about enough, or no adapter may serve."""
+    shipped = tomllib.loads((DATA.parent / "deskmate.toml").read_text())["curate"]
+    for settings in (CurateSettings(), CurateSettings(**shipped)):
+        measured = [one for one in questions if one["answerable"]]
+        unseen = [one for one in measured if all(in_held_out(doc, settings) for doc in one["gold_docs"])]
+        assert len({one["gold_docs"][0] for one in unseen}) >= LEAST
