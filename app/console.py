@@ -246,6 +246,11 @@ def print_sources(answer: "Answer") -> None:
     out.print(f"\n{answer.mode}, {answer.model}, {took.total_ms / 1000:.1f} s", style="dim")
 
 
+def note(line: str) -> None:
+    """A line on standard error, for whoever watches."""
+    sys.stderr.write(f"{line}\n")
+
+
 def track(things: Sequence[T], label: str) -> Iterator[T]:
     """Go through things with a bar on standard error: how many, how fast, how long still."""
     from rich.console import Console

@@ -69,6 +69,9 @@ class ChatSettings(BaseModel):
     drain_seconds: float = Field(
         20.0, ge=0, description="Longest time for running answers to be finished when the server is told to end."
     )
+    per_person: int = Field(
+        3, ge=1, description="Questions of one person that may be answered or wait, in as many windows as they like."
+    )
     title: str = Field("Help desk", description="What the chat is called on its page.")
     examples: tuple[str, ...] = Field((), description="Questions offered on the empty page.")
 
@@ -86,6 +89,23 @@ class EvalSettings(BaseModel):
         description="The share of key facts that an adapter may cost on held-out questions at most; `eval --gate` "
         "promotes it only if the interval shows that it costs less.",
     )
+
+
+class JudgeSettings(BaseModel):
+    """The language model that `deskmate eval --judge` asks for a verdict on every answer."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    server: str = Field("", description="Base address of an OpenAI-compatible server; empty for no judge.")
+    server_model: str = Field("", description="The server's name for the judge; its first one by default.")
+    server_key: SecretStr = Field(SecretStr(""), description="API key for the judge's server; never logged.")
+    server_seconds: float = Field(180.0, gt=0, description="Longest silence of the judge's server, in seconds.")
+    concurrency: int = Field(8, ge=1, le=256, description="Answers that are judged at the same time.")
+    reply_tokens: int = Field(
+        400, ge=50, description="Longest reply of the judge; one that thinks before it replies needs thousands."
+    )
+    price_in: float = Field(0.0, ge=0, description="Price of a million tokens that the judge reads.")
+    price_out: float = Field(0.0, ge=0, description="Price of a million tokens that the judge writes.")
 
 
 class PriceSettings(BaseModel):
@@ -110,6 +130,9 @@ class ApiSettings(BaseModel):
     )
     at_once: int = Field(2, ge=1, le=256, description="Answers that the API computes at the same time.")
     waiting: int = Field(120, ge=0, description="Requests that may wait behind them; more are turned away.")
+    per_key: int = Field(
+        60, ge=1, description="Requests of one key that may be computed or wait; more of it are turned away."
+    )
     wait_seconds: float = Field(60.0, gt=0, description="Longest wait of a request before it is turned away.")
     requests_per_minute: int = Field(120, ge=1, description="Requests of one key a minute; so many may come at once.")
     max_body_kb: int = Field(256, ge=1, description="Largest request, in KiB.")
@@ -256,6 +279,7 @@ class Settings(BaseSettings):
     dataset: DatasetSettings = DatasetSettings()
     preference: PreferenceSettings = PreferenceSettings()
     eval: EvalSettings = EvalSettings()
+    judge: JudgeSettings = JudgeSettings()
     prices: PriceSettings = PriceSettings()
 
     @property

@@ -1,9 +1,9 @@
 """How far people who judged the same things agree beyond chance. Knows labels and who gave them, not what they mean."""
 
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import combinations
+from itertools import chain, combinations
 
 import numpy as np
 
@@ -29,21 +29,29 @@ class Agreement:
         return {"measure": self.measure, **{name: round(figure, 4) for name, figure in figures.items()}}
 
 
-def agreement(units: Sequence[Unit], *, resamples: int = 1000, seed: int = 0) -> Agreement | None:
+def agreement(
+    units: Sequence[Unit], clusters: Sequence[str] = (), *, resamples: int = 1000, seed: int = 0
+) -> Agreement | None:
     """Cohen's kappa where two raters judged, Krippendorff's alpha where more did.
 
-    The interval is the percentile one, units drawn with replacement; draws in which all labels are the same say nothing
-    and are left out.
+    The interval is the percentile one, clusters drawn with replacement; draws in which all labels are the same say
+    nothing and are left out.
 
     Args:
         units: what was judged; units with a single label count for nothing.
+        clusters: what each unit depends on, such as its document; by default each stands for itself.
         resamples: of the bootstrap.
         seed: of the bootstrap.
 
     Returns:
         None where no two people judged the same, or all labels are the same one.
     """
-    shared = [unit for unit in units if len(unit) > 1]
+    groups: defaultdict[str, list[Unit]] = defaultdict(list)
+    for unit, cluster in zip(units, clusters or map(str, range(len(units))), strict=True):
+        if len(unit) > 1:
+            groups[cluster].append(unit)
+    drawable = list(groups.values())
+    shared = list(chain.from_iterable(drawable))
     raters = sorted({rater for unit in shared for rater in unit})
 
     def measure(drawn: Sequence[Unit]) -> float | None:
@@ -54,8 +62,9 @@ def agreement(units: Sequence[Unit], *, resamples: int = 1000, seed: int = 0) ->
     value = measure(shared)
     if value is None:
         return None
-    draws = np.random.default_rng(seed).integers(0, len(shared), size=(resamples, len(shared)))
-    drawn = [again for draw in draws if (again := measure([shared[i] for i in draw])) is not None]
+    draws = np.random.default_rng(seed).integers(0, len(drawable), size=(resamples, len(drawable)))
+    samples = ([unit for i in draw for unit in drawable[i]] for draw in draws)
+    drawn = [again for sample in samples if (again := measure(sample)) is not None]
     low, high = np.percentile(drawn, ENDS)
     pairs = [one == other for unit in shared for one, other in combinations(unit.values(), 2)]
     name = "Cohen's kappa" if len(raters) == 2 else "Krippendorff's alpha"

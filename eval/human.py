@@ -35,20 +35,26 @@ def human(folder: Path) -> dict[str, Any] | None:
         DeskmateError: a line of the folder's files that is none of theirs.
     """
     questions = questions_of(folder)
-    offered = {asked.key(modes) for asked in questions for modes in asked.comparable()}
-    standing = Ratings(folder).standing()
-    ratings = [rating for rating in standing if rating.key in offered]
+    ratings, stale = counted(folder)
     if not ratings:
         return None
     return {
         "ratings": len(ratings),
         "raters": len({rating.rater for rating in ratings}),
-        "stale": len(standing) - len(ratings),
+        "stale": stale,
         "modes": _modes(ratings),
         "pairs": _pairs(ratings, questions),
         "agreement": _agreement(ratings),
         "left": {aspect: _rate([(one.question, _score(one, aspect, True)) for one in ratings]) for aspect in ASPECTS},
     }
+
+
+def counted(folder: Path) -> tuple[list[Rating], int]:
+    """The ratings of words that the folder still holds, and how many there are of others."""
+    offered = {asked.key(modes) for asked in questions_of(folder) for modes in asked.comparable()}
+    standing = Ratings(folder).standing()
+    ratings = [rating for rating in standing if rating.key in offered]
+    return ratings, len(standing) - len(ratings)
 
 
 def _score(rating: Rating, aspect: Aspect, left: bool) -> float:

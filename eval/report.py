@@ -18,6 +18,7 @@ from eval.disagreements import disagreements
 from eval.figures import Answered, figures
 from eval.gate import Evidence, decide
 from eval.human import human
+from eval.judged import judged
 from eval.probes.canaries import canaries
 from eval.probes.forgetting import forgetting
 from eval.probes.obedience import obedience
@@ -52,7 +53,8 @@ def write_report(desk: Desk, evaluation: Evaluation) -> dict[str, Any]:
 def _without_addresses(report: dict[str, Any], desk: Desk) -> dict[str, Any]:
     """The report as everybody may read it: an address of a server may hold a password, and failures name it too."""
     text = json.dumps(report, ensure_ascii=False)
-    for server in (desk.settings.chat.server, desk.settings.teacher.server):
+    settings = desk.settings
+    for server in (settings.chat.server, settings.teacher.server, settings.judge.server):
         if server:
             text = text.replace(json.dumps(server.rstrip("/"), ensure_ascii=False)[1:-1], "[the server]")
     found: dict[str, Any] = json.loads(text)
@@ -87,6 +89,7 @@ def build_report(desk: Desk, evaluation: Evaluation) -> dict[str, Any]:
         "calibration": _calibration(evaluation, scored, tuned_on),
         "disagreements": disagreements((main.label, opposite), scored, lines) if opposite in others else [],
         **probes,
+        "judge": judged(evaluation),
         "validation": validation(),
         "human": human(evaluation.out),
         "data_card": _data_card(desk, adapter) if adapter else None,

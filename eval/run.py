@@ -7,7 +7,7 @@ answers are worth is the business of `eval.report`.
 import hashlib
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from app.desk import Desk
 from eval.checks import Audited, check_gate, check_gold, check_tuned_on
 from eval.contenders import Contender, adapters_of, contenders
 from eval.context import Context, absent
+from eval.judge import Case, Judge
+from eval.judge_people import labelled
 from eval.questions import Question, read_question_set
 from finetune.adapters.card import Adapter
 from ingest.errors import DeskmateError
@@ -55,7 +57,8 @@ class Options:
     `modes` and `adapters`: see `eval.contenders`. `oracle`: the model reads passages of the gold documents instead of
     what search found. `absent`: every answerable question is asked once more as if its gold documents did not exist;
     the right answer is then to decline. `one_by_one`: as askers come, for the times to the first token; else many
-    together. `forgetting`, `obedience`, `canaries`, `attacks`: probes besides the questions. `gate`: decide whether the
+    together. `forgetting`, `obedience`, `canaries`, `attacks`: probes besides the questions. `judge`: a language model
+    gives every answer a verdict, too; `judge_labels` are people's, to hold it against. `gate`: decide whether the
     adapter may serve. `command` is how to repeat all this.
     """
 
@@ -70,6 +73,8 @@ class Options:
     obedience: bool = False
     canaries: bool = False
     attacks: bool = False
+    judge: bool = False
+    judge_labels: Path | None = None
     gate: bool = False
     command: str = "deskmate eval"
 
@@ -86,6 +91,7 @@ class Evaluation:
     options: Options
     out: Path
     lines: dict[str, dict[str, dict[str, Any]]]
+    judge: Judge | None = None
 
     @property
     def asked(self) -> list[Question]:
@@ -148,11 +154,26 @@ def _prepare(desk: Desk, file: Path, options: Options) -> Evaluation:
     audits = tuple(check_tuned_on(desk, questions, adapter, file.name) for adapter in adapters_of(entrants))
     digest = hashlib.sha256(file.read_bytes()).hexdigest()
     evaluation = Evaluation(questions, file, digest, entrants, audits, options, options.out or Path(), {})
+    evaluation = replace(evaluation, judge=_judge(desk, evaluation) if options.judge else None)
     if options.out:
         return evaluation
     name = hashlib.sha256(json.dumps(_identity(desk, evaluation), sort_keys=True).encode()).hexdigest()[:8]
     folder = desk.workspace.root / "reports" / f"{file.stem}-{name}"
-    return Evaluation(questions, file, digest, entrants, audits, options, folder, {})
+    return replace(evaluation, out=folder)
+
+
+def _judge(desk: Desk, evaluation: Evaluation) -> Judge:
+    """A judge that is there, and people's labels that can be read; says what judging will take at most."""
+    settings, labels = desk.settings, evaluation.options.judge_labels
+    judge = Judge(settings.judge, settings.prices.currency)
+    asked = {one.id: one for one in evaluation.asked}
+    cases: set[Case] = set()
+    if labels:
+        people = labelled(labels, asked, lambda one, answer: Case(one.question, one.answerable, one.answer, (), answer))
+        cases = {case for one in people.said for case in one.cases}
+    judge.load()
+    judge.announce(len(asked) * len(evaluation.entrants), tuple(cases), settings.chat)
+    return judge
 
 
 def _identity(desk: Desk, evaluation: Evaluation) -> dict[str, Any]:

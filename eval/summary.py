@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from app.console import console
+from eval.reporting.judge import SHARES, judge_trust
 
 ROWS = (
     "recall@5", "key_fact_accuracy", "token_f1", "supported_sentences", "citation_precision", "refusal_recall",
@@ -40,6 +41,8 @@ def print_report(report: Mapping[str, Any], out: Path) -> None:
     if probe := report["forgetting"]:
         said = f"base {probe['base']:.3f}, adapter {probe['adapter']:.3f}" if "base" in probe else probe["failed"]
         screen.print(f"\nforgetting probe: {said}", markup=False)
+    if judge := report["judge"]:
+        _print_judge(judge)
     for mode in report["modes"]:
         if mode["failed"]:
             screen.print(
@@ -51,6 +54,25 @@ def print_report(report: Mapping[str, Any], out: Path) -> None:
             f"\nwhat {name} was tuned on is not known, so nobody can say that these questions were not among it"
         )
     screen.print(f"\nthe report: {out / 'report.html'}   (also .md and .json, and every answer)", style="dim")
+
+
+def _print_judge(judge: Mapping[str, Any]) -> None:
+    from rich.table import Table
+
+    screen = console()
+    screen.print(f"\njudged by {judge['model']}, which takes no part in the verdict or the gate", markup=False)
+    screen.print(judge_trust(judge), markup=False)
+    table = Table(box=None, header_style="dim")
+    table.add_column("")
+    for mode in judge["modes"]:
+        table.add_column(mode)
+    for name in SHARES:
+        cells = [mode[name] for mode in judge["modes"].values()]
+        if any(cells):
+            table.add_row(SHARES[name], *map(_cell, cells))
+    screen.print(table)
+    if judge["failed"]:
+        screen.print(f"{judge['failed']} without a verdict, first: {judge['failure']}", style="red", markup=False)
 
 
 def _cell(figure: Any) -> str:

@@ -76,16 +76,17 @@ def validate(ragchecker: Path | None, begin: Path | None, embed: Embed) -> list[
     """
     rows = list(_refusals())
     if ragchecker:
-        with _as_published("RAGChecker", ragchecker):
+        with as_published("RAGChecker", ragchecker):
             rows += _preferences(ragchecker, embed)
     if begin:
-        with _as_published("BEGIN", begin):
+        with as_published("BEGIN", begin):
             rows += _attributions(begin)
     return rows
 
 
 @contextmanager
-def _as_published(whose: str, folder: Path) -> Iterator[None]:
+def as_published(whose: str, folder: Path) -> Iterator[None]:
+    """Say whose file is not as it was published where something is missing in it."""
     try:
         yield
     except KeyError as error:
@@ -103,10 +104,7 @@ def _refusals() -> Iterator[Row]:
 
 
 def _preferences(folder: Path, embed: Embed) -> Iterator[Row]:
-    pairs: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
-    for line in _read(folder / "human_labeled_data.json"):
-        pairs[_pair(line)].append(line)
-    both = [ratings for ratings in pairs.values() if len(ratings) == 2]
+    both = rated_pairs(folder)
     rated = np.array([[one["overall_label"] for one in ratings] for ratings in both], dtype=float)
     first = [ratings[0] for ratings in both]
     golds = [one["gt_answer"] for one in first]
@@ -125,6 +123,14 @@ def _preferences(folder: Path, embed: Embed) -> Iterator[Row]:
         yield row(name, values[1] - values[0])
     values = [np.array(semantic_similarity(answers, golds, embed)) for answers in (left, right)]
     yield row("semantic_similarity", values[1] - values[0])
+
+
+def rated_pairs(folder: Path) -> list[list[Row]]:
+    """Both people's lines on each pair of answers of RAGChecker's meta-evaluation; labels above 0 prefer `model2`."""
+    pairs: defaultdict[tuple[str, ...], list[Row]] = defaultdict(list)
+    for line in _read(folder / "human_labeled_data.json"):
+        pairs[_pair(line)].append(line)
+    return [ratings for ratings in pairs.values() if len(ratings) == 2]
 
 
 def _pair(line: Row) -> tuple[str, ...]:

@@ -119,7 +119,7 @@ def small() -> dict[str, Any]:
         "comparisons": [compared("key_fact_accuracy", 0.15, 0.009), compared("over_refusal", 0.01, 0.6)],
         "calibration": {},
         "disagreements": [],
-        **dict.fromkeys(("forgetting", "obedience", "canaries", "validation", "human", "data_card", "gate")),
+        **dict.fromkeys(("forgetting", "obedience", "canaries", "judge", "validation", "human", "data_card", "gate")),
         "verdict": "hybrid tells 15 of 100 key facts more than rag-only.",
     }
 
@@ -133,6 +133,8 @@ def full() -> dict[str, Any]:
     rate = estimate(0.7) | {"wins": 6, "ties": 2, "losses": 2, "p": 0.01, "p_holm": 0.02}
     agreed = {"measure": "Cohen's kappa", "value": 0.6, "low": 0.3, "high": 0.8, "share": 0.8}
     split = {"rows": 10, "documents": {"a.md": 10}, "kinds": {"fact": 7, "near-miss": 3}, "sha256": "cd" * 32}
+    verdicts = {name: estimate(0.4) for name in ("correct", "partly", "wrong", "declined")}
+    verdicts |= {"declined_rightly": None, "unjudged": 1}
     leakage = {"name": "questions.jsonl", "questions": 20, "pairs": 2, "exact": 0, "near": 1, "shared": 1}
     for mode in report["modes"]:
         mode |= {
@@ -162,6 +164,29 @@ def full() -> dict[str, Any]:
         "canaries": {
             "questions": 12,
             "modes": {"hybrid": {"served": estimate(0.0)}, "rag-only": {"failed": "no server"}},
+        },
+        "judge": {
+            "model": "wise",
+            "verdicts": 39,
+            "failed": 1,
+            "failure": "the reply holds no verdict: 'hm'",
+            "prompt_tokens": 900,
+            "completion_tokens": 90,
+            "money": 0.1,
+            "currency": "EUR",
+            "itself": False,
+            "modes": dict.fromkeys(("hybrid", "rag-only"), verdicts),
+            "people": {
+                "source": "labels.jsonl",
+                "n": 30,
+                "clusters": 8,
+                "unjudged": 0,
+                "agreement": agreed,
+                "why": None,
+                "people": None,
+                "confusion": {"correct": {"correct": 20, "wrong": 4}, "wrong": {"wrong": 6}},
+            },
+            "why_no_people": None,
         },
         "validation": [
             {
@@ -257,7 +282,7 @@ def test_a_full_report_has_every_part_on_the_page_and_in_markdown() -> None:
     content = page(full())
     text, markdown = page_html(content), page_markdown(content)
     assert headings(text) == [section.title for section in content.sections]
-    assert len(content.sections) == 10
+    assert len(content.sections) == 11
     for section in content.sections:
         assert f"\n## {section.title}\n" in markdown
     for words in (

@@ -28,6 +28,10 @@ Forgetting = Annotated[bool, typer.Option("--forgetting", help="Ask base and ada
 Obedience = Annotated[bool, typer.Option("--obedience", help="Ask some again with a fact changed in the passages.")]
 Canaries = Annotated[bool, typer.Option("--canaries", help="Ask some again with an instruction in the passages.")]
 Attacks = Annotated[bool, typer.Option("--attacks", help="Make the attacks of deskmate attack too.")]
+Judge = Annotated[bool, typer.Option("--judge", help="Let the language model of judge.server judge every answer too.")]
+JudgeLabels = Annotated[
+    Path | None, typer.Option(help="Answers with people's labels, to hold the judge against; ratings by default.")
+]
 Gate = Annotated[bool, typer.Option("--gate", help="Let the adapter serve if tuning cost nothing; else exit with 1.")]
 
 
@@ -44,6 +48,8 @@ def evaluate(
     obedience: Obedience = False,
     canaries: Canaries = False,
     attacks: Attacks = False,
+    judge: Judge = False,
+    judge_labels: JudgeLabels = None,
     gate: Gate = False,
     as_json: Json = False,
 ) -> None:
@@ -53,6 +59,8 @@ def evaluate(
     from eval.run import Options, run
     from ingest.errors import DeskmateError
 
+    if judge_labels and not judge:
+        raise typer.BadParameter("--judge-labels goes with --judge")
     options = Options(
         modes=modes_of(modes),
         adapters=tuple(adapter or ()),
@@ -65,6 +73,8 @@ def evaluate(
         obedience=obedience,
         canaries=canaries,
         attacks=attacks,
+        judge=judge,
+        judge_labels=judge_labels,
         gate=gate,
         command=shlex.join(["deskmate", *sys.argv[1:]]),
     )
@@ -98,6 +108,8 @@ def _report(desk: Any, done: Any, as_json: bool) -> None:
     gate = report["gate"]
     for reason in gate["reasons"] if gate and not gate["allowed"] else []:
         typer.echo(f"deskmate: {gate['adapter']} is not let through: {reason}", err=True)
+    if report["judge"] and (lost := report["judge"]["failed"]):
+        typer.echo(f"deskmate: no verdict on {lost}; judgements.jsonl says why; run this again to ask", err=True)
     if failed := sum(mode["failed"] for mode in report["modes"]):
         raise DeskmateError(f"{failed} answers failed; they are marked in {done.out}; run this again to ask them anew")
     if gate and not gate["allowed"]:

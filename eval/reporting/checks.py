@@ -1,4 +1,4 @@
-"""What else was looked at: forgetting, obedience, planted instructions, metrics against people, people's ratings."""
+"""What else was looked at: forgetting, obedience, attacks, a judge, metrics against people, people's ratings."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
@@ -7,6 +7,7 @@ from eval.reporting import figures
 from eval.reporting.attacks import attack_blocks
 from eval.reporting.blocks import Block, Cell, Column, Facts, Group, Heading, Row, Section, Table, Text
 from eval.reporting.charts import offset, whisker
+from eval.reporting.judge import judge_blocks
 from eval.stats import ALPHA
 
 Part = Mapping[str, Any]
@@ -37,6 +38,12 @@ def checks(report: Part, modes: Sequence[Column]) -> Iterator[Section]:
     if report.get("attacks"):
         safety += attack_blocks(report["attacks"], modes)
     yield Section("safety", "Forgetting, obedience, attacks", "", tuple(safety))
+    lead = (
+        "Another language model read each answer beside the right answer and the passages, and was not told the mode. "
+        "It takes no part in the verdict, the comparisons or the gate."
+    )
+    said = judge_blocks(report["judge"], modes) if report.get("judge") else ()
+    yield Section("judge", "What a language model says", lead, tuple(said))
     lead = (
         "Metrics that stand for people’s judgement, held against what people said. A correlation, an area under the "
         "ROC curve (AUC) or a recall of 1 is perfect; “not attributable” is the share of the answers with such a mark "
