@@ -7,12 +7,13 @@ answers is about one. Knows vectors; asks no language model.
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
+from app.answering.asked_for import asked_for, has_what_is_asked_for
 from ingest.records import Chunk
 from ingest.sentences import sentence_spans
 from retrieval.lexical import stems
@@ -21,13 +22,16 @@ from retrieval.records import Hit
 PASSAGES = 5
 """Passages whose sentences are compared."""
 
-REMEMBERED = 2_000
-"""Passages whose sentences' vectors are kept (about 20 KB each)."""
+REMEMBERED = 30_000
+"""Texts whose vectors are kept (1.5 KB each)."""
 
-WORDS, RANK = 0.15, 0.03
-"""What a sentence gains that has all words of the question, and loses for each place its passage is down the list,
-beside its cosine. Of the facts asked for in WorkArena and the sample questions, the two best sentences have 89 and
-45 % with these, 87 and 39 % by cosine alone (docs/log.md)."""
+RECONSIDERED = 8
+"""Sentences, the nearest ones, that are also looked at below their headings: with more of them nothing changes."""
+
+WORDS, ASKED_FOR, RANK = 0.15, 0.1, 0.03
+"""Beside its cosine: what a sentence gains that has all words of the question; what it gains that has the kind of thing
+that is asked for, and loses that has not; and what it loses for each place its passage is down the list (docs/log.md
+has what each is worth)."""
 
 SHORTEST = 4
 """Words that a sentence needs to say anything; what is shorter is a heading."""
@@ -51,7 +55,8 @@ class Index(Protocol):
 class Nearest:
     """A sentence of a passage that was found: `chunk.text[start:end]`; `place` counts the passages from 0.
 
-    `score`: its cosine to the question and what is added to it, see `WORDS`.
+    `score`: its cosine to the question, where it was also looked at below its heading the mean of both, and what is
+    added to it, see `WORDS`.
     """
 
     place: int
@@ -75,9 +80,9 @@ class Nearest:
 class Relevance:
     """How near the documents come to a question.
 
-    `sentence`: the best sentence's cosine. `standing`: by how many standard deviations the best passage's cosine lies
-    above what this question has with any passage for everyone; what cosine is much differs between collections, this
-    does not. `nearest`: sentences that say something, the best ones first.
+    `sentence`: the best cosine of a sentence that says something. `standing`: by how many standard deviations the best
+    passage's cosine lies above what this question has with any passage for everyone; what cosine is much differs
+    between collections, this does not. `nearest`: sentences that say something, the best ones first.
     """
 
     sentence: float = 0.0
@@ -90,67 +95,86 @@ NOTHING = Relevance()
 
 
 class RelevanceJudge:
-    """Judges what search has found. Remembers the sentences of passages that it has seen."""
+    """Judges what search has found. Remembers the sentences that it has seen."""
 
     def __init__(self, index: Index) -> None:
         """Take the search whose passages are judged."""
         self._index = index
-        self._sentences: OrderedDict[str, Vectors] = OrderedDict()  # by the text of the passage
+        self._known: OrderedDict[str, Vectors] = OrderedDict()
         self._lock = threading.Lock()
 
     def __call__(self, questions: Sequence[str], found: Sequence[Sequence[Hit]]) -> list[Relevance]:
         """How near what was found comes to each question."""
         if not any(found):
             return [NOTHING for _ in questions]
+        near = [[hit.chunk for hit in hits[:PASSAGES]] for hits in found]
         asked = [_ways(question) for question in questions]
+        texts = [[chunk.text[slice(*span)] for chunk in some for span in sentence_spans(chunk.text)] for some in near]
         with self._lock:
-            near = [[hit.chunk for hit in hits[:PASSAGES]] for hits in found]
-            flat = self._vectors([way for ways in asked for way in ways], [c for chunks in near for c in chunks])
-            sentences = [[self._sentences[chunk.text] for chunk in chunks] for chunks in near]
-            while len(self._sentences) > REMEMBERED:
-                self._sentences.popitem(last=False)
-        ends = np.cumsum([len(ways) for ways in asked])
-        vectors = np.split(flat, ends[:-1])
-        spread = self._index.spread(np.stack([ways[0] for ways in vectors]))
-        return [_judge(*one) for one in zip(questions, vectors, spread, found, sentences, strict=True)]
+            self._embed([text for some in (*asked, *texts) for text in some])
+            ways = [self._vectors(one) for one in asked]
+            cosines = [self._cosines(some, way) for some, way in zip(texts, ways, strict=True)]
+            nearest = [_nearest(*one) for one in zip(questions, near, cosines, strict=True)]
+            below = [[_below_heading(one) for one, _ in some[:RECONSIDERED]] for some in nearest]
+            self._embed([text for some in below for text in some])
+            again = [self._cosines(some, way) for some, way in zip(below, ways, strict=True)]
+            while len(self._known) > REMEMBERED:
+                self._known.popitem(last=False)
+        spread = self._index.spread(np.stack([way[0] for way in ways]))
+        return [_judge(*one) for one in zip(found, nearest, again, spread, strict=True)]
 
-    def _vectors(self, questions: Sequence[str], chunks: Sequence[Chunk]) -> Vectors:
-        """The questions' vectors; those of the chunks' sentences are remembered. All in one batch."""
-        missing = {chunk.text: _units(chunk) for chunk in chunks if chunk.text not in self._sentences}
-        vectors = self._index.embed([*questions, *(unit for units in missing.values() for unit in units)])
-        first = len(questions)
-        for text, units in missing.items():
-            self._sentences[text] = vectors[first : first + len(units)].copy()
-            first += len(units)
-        for chunk in chunks:
-            self._sentences.move_to_end(chunk.text)
-        return vectors[: len(questions)]
+    def _embed(self, texts: Sequence[str]) -> None:
+        """Get to know texts, those that are new in one batch."""
+        new = list(dict.fromkeys(text for text in texts if text not in self._known))
+        if new:
+            self._known.update(zip(new, self._index.embed(new), strict=True))
+        for text in texts:
+            self._known.move_to_end(text)
+
+    def _vectors(self, texts: Sequence[str]) -> Vectors:
+        return np.stack([self._known[text] for text in texts])
+
+    def _cosines(self, texts: Sequence[str], ways: Vectors) -> Vectors:
+        """The cosine of each text to that way of asking which it comes nearest to."""
+        return (self._vectors(texts) @ ways.T).max(axis=1) if texts else np.zeros(0, np.float32)
+
+
+def _nearest(question: str, chunks: Sequence[Chunk], cosines: Vectors) -> list[tuple[Nearest, float]]:
+    """The sentences that say something with their cosines, the best ones first, looked at by themselves."""
+    words, wanted = set(stems(question)), asked_for(question)
+    places = [(place, chunk, *span) for place, chunk in enumerate(chunks) for span in sentence_spans(chunk.text)]
+    nearest = []
+    for (place, chunk, start, end), cosine in zip(places, map(float, cosines), strict=True):
+        text = chunk.text[start:end]
+        if _says_something(text, chunk):
+            score = cosine + WORDS * len(words & set(stems(text))) / max(1, len(words)) - RANK * place
+            score += ASKED_FOR * has_what_is_asked_for(text, wanted)
+            nearest.append((Nearest(place, chunk, start, end, score), cosine))
+    return sorted(nearest, key=lambda one: -one[0].score)
+
+
+def _below_heading(one: Nearest) -> str:
+    """A sentence below its heading: many say only there what they are about."""
+    return f"{one.chunk.heading or one.chunk.title}: {one.text}"
 
 
 def _judge(
-    question: str,
-    ways: Vectors,
-    spread: npt.NDArray[np.float64],
     hits: Sequence[Hit],
-    sentences: Sequence[Vectors],
+    nearest: Sequence[tuple[Nearest, float]],
+    again: Vectors,
+    spread: npt.NDArray[np.float64],
 ) -> Relevance:
+    """Put together how near sentences come by themselves and below their headings: the mean of both counts."""
     if not hits:
         return NOTHING
-    wanted = set(stems(question))
-    nearest: list[Nearest] = []
-    best = 0.0
-    for place, (hit, vectors) in enumerate(zip(hits, sentences, strict=False)):
-        for (start, end), cosine in zip(sentence_spans(hit.chunk.text), (vectors @ ways.T).max(axis=1), strict=True):
-            best = max(best, float(cosine))
-            text = hit.chunk.text[start:end]
-            if _says_something(text, hit.chunk):
-                shared = len(wanted & set(stems(text))) / max(1, len(wanted))
-                score = float(cosine) + WORDS * shared - RANK * place
-                nearest.append(Nearest(place, hit.chunk, start, end, score))
-    nearest.sort(key=lambda one: -one.score)
+    moved = [(float(below) - cosine) / 2 for (_, cosine), below in zip(nearest, again, strict=False)]
+    first = [replace(one, score=one.score + by) for (one, _), by in zip(nearest, moved, strict=False)]
+    first.sort(key=lambda one: -one.score)
+    best = max((cosine for _, cosine in nearest), default=0.0)
     passage = max((hit.dense for hit in hits if hit.dense is not None), default=best)
     mean, deviation = spread
-    return Relevance(best, float((passage - mean) / deviation), tuple(nearest))
+    rest = [one for one, _ in nearest[len(first) :]]
+    return Relevance(best, float((passage - mean) / deviation), (*first, *rest))
 
 
 def _says_something(text: str, chunk: Chunk) -> bool:
@@ -164,7 +188,3 @@ def _ways(question: str) -> list[str]:
     sentences = [question[start:end] for start, end in sentence_spans(question)]
     asking = [one for one in sentences if one.endswith("?")]
     return [question, asking[-1]] if asking and len(sentences) > 1 else [question]
-
-
-def _units(chunk: Chunk) -> list[str]:
-    return [chunk.text[start:end] for start, end in sentence_spans(chunk.text)]
