@@ -5,6 +5,7 @@ SQLite in the workspace, or PostgreSQL where settings give its address. Times ar
 
 import contextlib
 import logging
+import os
 import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
@@ -188,6 +189,7 @@ class Database:
             self._engine = sa.create_engine(url, pool_pre_ping=True)
         except (SQLAlchemyError, ModuleNotFoundError) as error:
             raise DeskmateError(f"the database {self._name} cannot be used: {error}") from error
+        self._file, self._identity = "", (0, 0)
         if self._engine.dialect.name == "sqlite":
             sa.event.listen(self._engine, "connect", _prepare)
             sa.event.listen(self._engine, "begin", _begin)
@@ -201,6 +203,9 @@ class Database:
                     f"the database {self._name} has tables of version {version}, this deskmate knows {VERSION}; "
                     "use the deskmate that made it, or restore a backup"
                 )
+        if self._engine.dialect.name == "sqlite":
+            self._file = self._engine.url.database or ""
+            self._identity = _identity(self._file)
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[sa.Connection]:
@@ -209,6 +214,7 @@ class Database:
         Raises:
             DeskmateError: the database cannot be reached.
         """
+        self._check_place()
         with _explained(self._name), self._engine.connect() as connection:
             yield connection
 
@@ -219,6 +225,7 @@ class Database:
         Raises:
             DeskmateError: the database cannot be reached, or refuses.
         """
+        self._check_place()
         options = {"deskmate_writes": True}
         with (
             _explained(self._name),
@@ -239,6 +246,12 @@ class Database:
     def close(self) -> None:
         """Close every connection."""
         self._engine.dispose()
+
+    def _check_place(self) -> None:
+        """See that the file still has its name: SQLite goes on in one that was taken away, and what is kept is lost."""
+        if self._file and _identity(self._file) != self._identity:
+            log.error("the database %s was taken away; put it back, or start anew with what is there", self._name)
+            raise DeskmateError("our database was taken away; try again when it is back")
 
 
 def alone(connection: sa.Connection, table: sa.Table) -> None:
@@ -262,6 +275,15 @@ def open_database(url: str, workspace: Path) -> Database:
             raise explain_disk_error(error, "opening the database") from error
         url = f"sqlite:///{path}"
     return Database(url)
+
+
+def _identity(file: str) -> tuple[int, int]:
+    """What tells a file from another one of its name; zeros where there is none."""
+    try:
+        found = os.stat(file)
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def _prepare(connection: sqlite3.Connection, _: Any) -> None:

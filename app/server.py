@@ -62,11 +62,13 @@ def create_app(
         settings: what the desk is called and shows, and how people sign in.
         handovers: who takes conversations over; by default the help desk's own queue.
         staff: the help desk's workplace, served at `/staff`; none by default.
-        limits: how many answers are computed at the same time, and how many questions may wait.
+        limits: how many answers are computed at the same time, and how many questions may wait; of one person
+            `chat.per_person` by default.
         reports: the folder of the evaluations that people may read, and whose answers they may rate; none by default.
     """
     title = settings.chat.title
     archive, handovers = Archive(database, desk), handovers or Handovers(database)
+    limits = limits or Limits(each=settings.chat.per_person)
     conversation = Conversation(desk, archive, handovers, House(title, settings.chat.examples), limits)
     # No pages of documentation: FastAPI's would load scripts from another host.
     app = FastAPI(title=title, docs_url=None, redoc_url=None, openapi_url=None)

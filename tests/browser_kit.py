@@ -55,6 +55,12 @@ class Seen:
         """Wait for the page to be ready."""
         self.page.wait_for_selector("body.dm-ready", timeout=60_000)
 
+    def accessible(self) -> None:
+        """Fail where axe finds a violation of level A or AA, or the page scrolls sideways."""
+        self.page.wait_for_function("document.getAnimations().every((one) => one.playState !== 'running')")
+        assert violations(self.page) == []
+        assert self.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+
     def check(self) -> None:
         """Close the page; fail where it asked another host or the browser complained."""
         self.page.context.close()

@@ -1,6 +1,7 @@
 """What all tests share: no network, a workspace under tmp_path, the fakes, and the folder of the real models."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,7 @@ from hypothesis import settings
 
 if TYPE_CHECKING:
     from office import Office
+    from queue_kit import Floor
 
 os.environ.update(HF_HUB_OFFLINE="1", HF_HUB_DISABLE_TELEMETRY="1", GRADIO_ANALYTICS_ENABLED="False")
 
@@ -34,6 +36,33 @@ def office(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> "Office":
 
     monkeypatch.setattr("retrieval.build.parse_files", parse_here)
     return Office(tmp_path)
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[str]:
+    """A PostgreSQL server, where the program is installed; the address of a database on it, but for its name."""
+    from postgres_kit import postgres_server
+
+    with postgres_server() as address:
+        yield address
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgresql", marks=pytest.mark.slow)])
+def database_url(request: pytest.FixtureRequest) -> str:
+    """What `database.url` is: the tests of what keeps something run on both databases."""
+    from postgres_kit import new_database
+
+    return "" if request.param == "sqlite" else new_database(request.getfixturevalue("postgres"))
+
+
+@pytest.fixture
+def floor(request: pytest.FixtureRequest, tmp_path: Path, database_url: str) -> "Iterator[Floor]":
+    """A help desk with kept conversations, on both databases."""
+    from queue_kit import make_floor
+
+    floor = make_floor(request, tmp_path, database_url)
+    yield floor
+    floor.desk.database.close()
 
 
 @pytest.fixture(scope="session")

@@ -31,15 +31,16 @@ DOCS = {
 }
 
 
-def make_floor(request: pytest.FixtureRequest, tmp_path: Path) -> "Floor":
+def make_floor(request: pytest.FixtureRequest, tmp_path: Path, database_url: str = "") -> "Floor":
     """A help desk over `DOCS`. A test that asks for the office may change them; the others share what was ingested."""
+    database: dict[str, object] = {"url": database_url}
     if "office" in request.fixturenames:
         office = request.getfixturevalue("office")
         office.write(dict(DOCS))
         office.ingest()
-        return Floor(echo_desk(office.workspace))
+        return Floor(echo_desk(office.workspace, database=database))
     shutil.copytree(_ingested(), tmp_path / "home")
-    return Floor(echo_desk(tmp_path / "home"))
+    return Floor(echo_desk(tmp_path / "home", database=database))
 
 
 @cache

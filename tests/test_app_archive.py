@@ -37,8 +37,8 @@ def desk() -> FakeDesk:
 
 
 @pytest.fixture
-def database(tmp_path: Path) -> Iterator[Database]:
-    database = open_database("", tmp_path)
+def database(tmp_path: Path, database_url: str) -> Iterator[Database]:
+    database = open_database(database_url, tmp_path)
     yield database
     database.close()
 
@@ -73,11 +73,11 @@ def test_an_answer_comes_back_as_it_was(archive: Archive, desk: FakeDesk, questi
     assert archive.exchange(ANNA, exchange) == kept
 
 
-def test_what_is_kept_survives_the_process(tmp_path: Path, desk: FakeDesk) -> None:
-    database = open_database("", tmp_path)
-    conversation, _ = keep(Archive(database, desk), desk, "vpn 809")
-    later = Archive(open_database("", tmp_path), desk)  # the first one was never closed, as after kill -9
-    assert [one.question for one in later.read(ANNA, conversation)] == ["vpn 809"]
+def test_what_is_kept_survives_the_process(archive: Archive, desk: FakeDesk, tmp_path: Path, database_url: str) -> None:
+    conversation, _ = keep(archive, desk, "vpn 809")
+    later = open_database(database_url, tmp_path)  # the first one is not closed, as after kill -9
+    assert [one.question for one in Archive(later, desk).read(ANNA, conversation)] == ["vpn 809"]
+    later.close()
 
 
 def test_passages_texts_are_not_kept(archive: Archive, desk: FakeDesk, database: Database) -> None:

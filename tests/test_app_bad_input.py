@@ -15,9 +15,14 @@ from staff_kit import echo_desk, staff_client
 from web_kit import web_app
 
 from app import database as databases
+from app.answering.modes import Mode
 from app.chat.archive import Archive
+from app.chat.conversation import Conversation, House
+from app.chat.session import Asked, Session, Visit
 from app.database import FILE, Database, open_database
 from app.faults import UNEXPECTED
+from app.people import Person
+from app.staff.handovers import Handovers
 from ingest.errors import DeskmateError
 
 DEEP = "[" * 100_000
@@ -98,6 +103,34 @@ def test_a_database_that_is_locked_or_damaged_is_said_without_its_place(
     assert client.post("/chats/talk", json={"note": "help"}).status_code == 200
 
 
+def test_a_database_that_is_taken_away_is_said_in_every_place(
+    client: TestClient, tmp_path: Path, database: Database
+) -> None:
+    desk = FakeDesk(0, 0)
+    talk, session = Conversation(desk, Archive(database, desk), Handovers(database), House("Desk")), Session()
+    visit = Visit(Person("user-1", "Anna"), "tab")
+    talk.begin(session, visit, Asked("vpn", Mode.RAG_ONLY))
+    *_, before = talk.answer(session, visit)
+    asked = Asked("lost phone", Mode.RAG_ONLY, before["conversation"])
+
+    (tmp_path / FILE).rename(tmp_path / "elsewhere")
+    page = client.get("/")
+    assert (page.status_code, page.headers["retry-after"]) == (503, "5")
+    assert "our database does not answer" in page.text
+    assert client.post("/chats/talk", json={"note": "help"}).status_code == 503
+    assert client.get("/healthz").status_code == 200, "it runs, and goes on"
+    assert talk.begin(session, visit, asked)["hint"] == "Our database was taken away; try again when it is back."
+    other = Session()
+    talk.begin(other, visit, Asked("vpn", Mode.RAG_ONLY))
+    *_, last = talk.answer(other, visit)
+    assert "Sources" in last["body"]
+    assert last["hint"] == "This answer is not kept: our database was taken away; try again when it is back."
+
+    (tmp_path / "elsewhere").rename(tmp_path / FILE)
+    assert client.get("/").status_code == 200
+    assert talk.begin(session, visit, asked)["taken"]
+
+
 def test_a_database_that_does_not_answer_makes_it_not_ready(office: Office, monkeypatch: pytest.MonkeyPatch) -> None:
     from fastapi import FastAPI
 
@@ -143,12 +176,6 @@ def test_an_address_of_the_help_desk_that_means_nothing_is_a_page(tmp_path: Path
 
 
 def test_a_message_of_a_megabyte_is_refused_with_a_sentence(tmp_path: Path, database: Database) -> None:
-    from app.answering.modes import Mode
-    from app.chat.conversation import Conversation, House
-    from app.chat.session import Asked, Session, Visit
-    from app.people import Person
-    from app.staff.handovers import Handovers
-
     desk = FakeDesk(0, 0)
     talk = Conversation(desk, Archive(database, desk), Handovers(database), House("Desk"))
     session, visit = Session(), Visit(Person("guest-1", "Guest"), "tab")

@@ -1,11 +1,14 @@
 """The chat in a real browser: Debian's Chromium by Playwright, with a desk that needs no model."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 from browser_kit import BROWSER, Seen, chromium, expect, held, open_page, served, sync_api
 from fake_desk import FakeDesk
 from web_kit import web_app
+
+from app.answering.modes import Mode
 
 EXAMPLES = ["I lost my phone. What are the steps?", "What does VPN error 809 mean?"]
 
@@ -184,11 +187,31 @@ def test_what_is_typed_while_an_answer_comes_stays(seen: Seen, desk: FakeDesk) -
 def test_the_mode_changes_what_is_asked(seen: Seen, desk: FakeDesk) -> None:
     page = seen.page
     expect(page.locator(".dm-mode-note")).to_contain_text("with sources")
-    page.get_by_label("Model alone").check(force=True)
+    page.get_by_label("Model", exact=True).check(force=True)
     expect(page.locator(".dm-mode-note")).to_contain_text("Reads no documents")
     seen.asked("What is a VPN?")
     expect(page.locator(".dm-note")).to_contain_text("No documents were read")
     assert desk.asked[-1][1] == "prompt-only"
+
+
+def test_the_modes_stay_on_one_line_and_the_chosen_one_in_sight(browser: "sync_api.Browser", tmp_path: Path) -> None:
+    desk = FakeDesk(0, 0)
+    desk.now = (Mode.HYBRID, Mode.RAG_ONLY, Mode.TUNE_ONLY, Mode.PROMPT_ONLY)
+    with served(web_app(desk, tmp_path)) as home:
+        for width in (1280, 390, 320):
+            seen = open_page(browser, home, width)
+            page, labels = seen.page, seen.page.locator("#dm-mode label")
+            seen.asked("What does VPN error 809 mean?")
+            if width == 1280:
+                page.locator(".dm-text .dm-chip").first.click()  # the source stands beside it
+            expect(labels).to_have_count(4)
+            assert len({box["y"] for box in (label.bounding_box() for label in labels.all())}) == 1
+            page.get_by_label("Model", exact=True).focus()
+            page.keyboard.press("Space")
+            expect(labels.last).to_be_in_viewport(ratio=0.95)
+            assert page.evaluate("document.querySelector('#dm-mode').scrollTop") == 0
+            seen.accessible()
+            seen.check()
 
 
 def test_shift_enter_is_a_new_line_and_a_new_chat_is_empty(seen: Seen) -> None:

@@ -43,8 +43,8 @@ class World:
 
 
 @pytest.fixture
-def world(tmp_path: Path) -> Iterator[World]:
-    database = open_database("", tmp_path)
+def world(tmp_path: Path, database_url: str) -> Iterator[World]:
+    database = open_database(database_url, tmp_path)
     desk = FakeDesk(0, 0)
     archive, handovers = Archive(database, desk), Handovers(database)
     settings = load_settings(home=tmp_path)

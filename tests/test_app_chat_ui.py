@@ -18,6 +18,7 @@ from app.chat.session import Asked, Patch, Session, Visit
 from app.database import open_database
 from app.people import Person
 from app.staff.handovers import Handovers
+from app.who import set_person
 from ingest.errors import DeskmateError
 
 ANNA = Person("user-1", "Anna")
@@ -148,6 +149,47 @@ def test_a_full_desk_says_that_one_waits_and_then_that_it_is_too_much(desk: Fake
     third = Session()
     begin(talk, third, "vpn", "c")
     assert "Too many questions are waiting" in list(talk.answer(third, visit("c")))[-1]["body"]
+
+
+def test_one_person_with_many_tabs_leaves_the_line_to_others(desk: FakeDesk, conversation: Talk) -> None:
+    talk = conversation(desk, at_once=1, waiting=5, each=2)
+    tabs = [Session() for _ in range(40)]
+    taken = [begin(talk, tab, "vpn", f"tab {n}") for n, tab in enumerate(tabs)]
+    assert [bool(patch.get("taken")) for patch in taken] == [True] * 2 + [False] * 38
+    assert taken[-1]["hint"].startswith("You have 2 questions running already, here or in another window")
+    assert "turn" not in taken[-1]
+    bram, other = Visit(Person("user-2", "Bram"), "other"), Session()
+    assert talk.begin(other, bram, Asked("lost phone", Mode.RAG_ONLY))["taken"]
+    for tab in tabs[:2]:
+        assert "Sources" in list(talk.answer(tab, visit()))[-1]["body"]
+    assert "extension 4000" in list(talk.answer(other, bram))[-1]["body"]
+    assert begin(talk, tabs[-1], "vpn", "tab 39")["taken"], "once they are answered, one may ask again"
+
+
+def test_a_refused_question_leaves_the_edited_one_as_it_was(desk: FakeDesk, conversation: Talk) -> None:
+    talk, session = conversation(desk, each=1), Session()
+    ask(talk, session, "vpn")
+    talk.edit(session, visit(), session.conversation or "")
+    begin(talk, Session(), "phone", "other tab")
+    assert "a question running" in begin(talk, session, "lost phone")["hint"]
+    talk.left("other tab")
+    assert begin(talk, session, "lost phone")["drop"] == 1
+
+
+def test_a_page_that_is_gone_before_its_answer_begins_holds_no_place(desk: FakeDesk, conversation: Talk) -> None:
+    from types import SimpleNamespace
+
+    from app.chat.ui import build_chat
+
+    talk = conversation(desk)
+    ask_ = next(one.fn for one in build_chat(talk, "Help desk").fns.values() if one.name == "ask")
+    request = SimpleNamespace(request=SimpleNamespace(scope={}), session_hash="tab")
+    set_person(request.request.scope, ANNA)
+    stream = ask_("rag-only", Session(), SimpleNamespace(_data={"question": "vpn"}), request)
+    assert next(stream)[0]["taken"]
+    assert talk.running == 1
+    stream.close()
+    assert talk.running == 0
 
 
 def test_no_more_answers_are_computed_at_once_than_allowed(slow: FakeDesk, conversation: Talk) -> None:

@@ -103,6 +103,7 @@ def test_signing_in_asking_and_loading_again_shows_it_as_it_was(browser: "sync_a
     mark = page.locator("#dm-source mark").first
     expect(mark).to_have_text("Switch to Brightwater-443. Nothing is wrong with your laptop.")
     expect(mark).to_be_in_viewport()
+    seen.accessible()
     seen.asked("and my phone?")
     assert [turn["content"] for turn in place.desk.asked[-1][2]][:1] == ["What does VPN error 809 mean?"]
     page.locator(".dm-bar .dm-who button").click()
@@ -145,6 +146,7 @@ def test_conversations_are_found_renamed_taken_away_and_erased(anna: Seen) -> No
     page.get_by_label("Title").fill("Munich")
     page.keyboard.press("Enter")
     expect(items.get_by_role("link", name="Munich", exact=True)).to_be_visible()
+    anna.accessible()
 
     items.first.hover()
     page.get_by_label("More for “Munich”").click()
@@ -163,6 +165,7 @@ def test_conversations_are_found_renamed_taken_away_and_erased(anna: Seen) -> No
     expect(items).to_have_count(1)
     expect(page.locator(".dm-welcome")).to_be_visible()
     page.get_by_role("button", name="Erase all…").click()
+    anna.accessible()
     page.get_by_role("dialog").get_by_role("button", name="Erase all").click()
     expect(items).to_have_count(0)
     load_again(anna)
@@ -175,8 +178,10 @@ def test_a_thumb_down_asks_why_and_is_there_after_loading_again(anna: Seen) -> N
     page.get_by_label("Bad answer").click()
     page.get_by_label("It is outdated").check(force=True)
     page.get_by_label("What would have been right?").fill("Use Brightwater-444.")
+    anna.accessible()
     page.get_by_role("button", name="Send", exact=True).click()
     expect(page.locator(".dm-thanks")).to_contain_text("it is outdated")
+    anna.accessible()
     load_again(anna)
     expect(page.get_by_label("Bad answer")).to_have_attribute("aria-pressed", "true")
     page.get_by_role("button", name="Change").click()
@@ -241,6 +246,7 @@ def test_everything_by_keyboard(anna: Seen) -> None:
     expect(page.locator("#dm-past-panel")).to_be_hidden()
     page.keyboard.press("Enter")
     expect(page.get_by_label("Search your conversations")).to_be_focused()
+    anna.accessible()
     page.keyboard.press("Tab")
     expect(page.locator(".dm-past-item > a").first).to_be_focused()
     page.keyboard.press("Tab")
@@ -253,6 +259,7 @@ def test_everything_by_keyboard(anna: Seen) -> None:
     page.get_by_role("button", name="Talk to a person").focus()
     page.keyboard.press("Enter")
     expect(page.locator("#dm-hand textarea")).to_be_focused()
+    anna.accessible()
     page.keyboard.press("Escape")
     expect(page.locator("#dm-hand")).to_be_hidden()
     expect(page.get_by_role("button", name="Talk to a person")).to_be_focused()
@@ -266,12 +273,13 @@ def test_a_phone_gets_a_sheet_and_big_enough_targets(browser: "sync_api.Browser"
     page.locator('#dm-top [data-do="past"]').tap()
     expect(page.locator(".dm-past-item")).to_have_count(1)
     assert page.evaluate("document.querySelector('#dm-composer').inert"), "Tab stays out of what the sheet covers"
+    seen.accessible()
     page.locator(".dm-past-item > a").tap()
     expect(page.locator("#dm-past-panel")).to_be_hidden()
     expect(page.locator(".dm-text")).to_contain_text("Error 809")
     page.get_by_label("Bad answer").tap()
     expect(page.locator(".dm-why")).to_be_visible()
-    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+    seen.accessible()
     small = page.evaluate(
         "[...document.querySelectorAll('#dm-app button, #dm-app a')].filter((e) => e.checkVisibility()"
         " && !e.closest('p, .dm-text, .dm-skip') && e.getBoundingClientRect().height < 44"
@@ -304,6 +312,7 @@ def test_a_server_that_starts_again_in_the_middle_costs_nothing_that_was_kept(
         expect(page.locator("#dm-question textarea")).to_have_value("I lost my phone. What are the steps?")
         expect(page.locator(".dm-turn")).to_have_count(1)
         expect(page.locator(".dm-turn .dm-text")).to_contain_text("Error 809")
+        seen.accessible()
         page.keyboard.press("Enter")
         page.focus("#dm-question textarea")
         page.keyboard.press("Enter")
@@ -345,6 +354,7 @@ def test_a_session_that_is_over_asks_to_sign_in_and_loses_no_question(
     assert page.url == address
     expect(page.locator("#dm-question textarea")).to_have_value("I lost my phone. What are the steps?")
     expect(page.locator(".dm-turn")).to_have_count(1)
+    seen.accessible()
     assert seen.foreign == []
     page.context.close()
 

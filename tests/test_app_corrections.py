@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from office import Office
-from queue_kit import BEN, DORA, HUGO, SECRET, Floor, change, make_floor
+from queue_kit import BEN, DORA, HUGO, SECRET, Floor, change
 
 from app.accounts.accounts import Accounts, Change
 from app.answering.answer import Finished
@@ -21,11 +21,6 @@ from ingest.records import EVERYONE
 QUESTION = "When does the VPN session end?"
 ANSWER = "The VPN session ends after 10 hours [1]."
 BONUS = "When is the bonus of the managers paid?"
-
-
-@pytest.fixture
-def floor(request: pytest.FixtureRequest, tmp_path: Path) -> Floor:
-    return make_floor(request, tmp_path)
 
 
 def form(floor: Floor, question: str, answer: str, reader: frozenset[str] = frozenset(), **more: object) -> Form:

@@ -85,6 +85,36 @@ def test_a_database_that_another_process_holds_is_said_after_a_while(
         note(connection, "x", "y", {})
 
 
+def count(database: Database) -> int:
+    with database.reading() as connection:
+        return connection.scalar(sa.select(sa.func.count()).select_from(audit)) or 0
+
+
+def test_a_file_that_is_taken_away_is_noticed_and_used_again_when_it_is_back(
+    tmp_path: Path, database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    _write_one(database)
+    (tmp_path / FILE).rename(tmp_path / "elsewhere")
+    for use in (count, _write_one, Database.ping):
+        with pytest.raises(DeskmateError, match=r"^our database was taken away; try again when it is back$"):
+            use(database)
+    assert not (tmp_path / FILE).exists(), "no empty one is made in its place"
+    assert f"{tmp_path / FILE} was taken away; put it back" in caplog.text
+    (tmp_path / "elsewhere").rename(tmp_path / FILE)
+    _write_one(database)
+    assert count(database) == 2
+
+
+def test_a_file_that_takes_the_place_of_the_database_is_left_alone(tmp_path: Path, database: Database) -> None:
+    open_database("", tmp_path / "other").close()
+    (tmp_path / "other" / FILE).replace(tmp_path / FILE)
+    before = (tmp_path / FILE).read_bytes()
+    for use in (count, _write_one):
+        with pytest.raises(DeskmateError, match="taken away"):
+            use(database)
+    assert (tmp_path / FILE).read_bytes() == before
+
+
 def test_an_error_names_no_value_of_a_statement(database: Database) -> None:
     with pytest.raises(DeskmateError) as error, database.writing() as connection:
         connection.execute(sa.text("insert into nowhere values (:secret)"), {"secret": "hunter2"})

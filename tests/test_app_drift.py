@@ -2,6 +2,7 @@
 
 import json
 import time
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -47,10 +48,12 @@ READY = Readiness(0, 0, 0, 0, 0, {}, {"dpo": ["40"], "kto": ["100"]})
 
 
 @pytest.fixture
-def desk(office: Office) -> Desk:
+def desk(office: Office, database_url: str) -> Iterator[Desk]:
     office.write(POLICIES)
     office.ingest()
-    return echo_desk(office.workspace)
+    desk = echo_desk(office.workspace, database={"url": database_url})
+    yield desk
+    desk.database.close()
 
 
 def ask(desk: Desk, questions: dict[str, float], refused: bool = False) -> list[int]:

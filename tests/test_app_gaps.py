@@ -1,11 +1,10 @@
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from queue_kit import ANNA, BEN, Floor, make_floor
+from queue_kit import ANNA, BEN, Floor
 
 from app.loop.corrections import question_key
 from app.staff.gaps import WEEK_S, Gap, Gaps, Unanswered, communities, gaps_of
@@ -63,11 +62,6 @@ def test_the_trend_is_this_week_against_the_four_before() -> None:
     assert gap.weeks(1e9) == (0, 0, 1, 2, 3)
     assert gap.rise(1e9) == pytest.approx(3 - 3 / 4)
     assert WEEK_S == 7 * 86_400
-
-
-@pytest.fixture
-def floor(request: pytest.FixtureRequest, tmp_path: Path) -> Floor:
-    return make_floor(request, tmp_path)
 
 
 def test_declined_not_found_and_handed_over_questions_are_gaps(floor: Floor) -> None:

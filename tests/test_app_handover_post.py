@@ -7,12 +7,11 @@ import time
 from collections.abc import Iterator
 from email.message import EmailMessage
 from http.server import BaseHTTPRequestHandler, HTTPServer
-from pathlib import Path
 from typing import ClassVar
 
 import pytest
 import sqlalchemy as sa
-from queue_kit import ANNA, BEN, DORA, SECRET, Floor, make_floor
+from queue_kit import ANNA, BEN, DORA, SECRET, Floor
 
 from app.database import deliveries
 from app.settings import HandoverSettings
@@ -54,11 +53,6 @@ def hook() -> Iterator[Hook]:
     yield hook
     hook.shutdown()
     hook.server_close()
-
-
-@pytest.fixture
-def floor(request: pytest.FixtureRequest, tmp_path: Path) -> Floor:
-    return make_floor(request, tmp_path)
 
 
 def begin(floor: Floor, settings: HandoverSettings) -> tuple[Post, int]:

@@ -1,17 +1,11 @@
 import threading
-from pathlib import Path
 
 import pytest
-from queue_kit import ANNA, BEN, DORA, HUGO, Floor, make_floor
+from queue_kit import ANNA, BEN, DORA, HUGO, Floor
 
 from app.people import Person, Role
 from app.staff.handovers import LONGEST_SAID
 from ingest.errors import DeskmateError
-
-
-@pytest.fixture
-def floor(request: pytest.FixtureRequest, tmp_path: Path) -> Floor:
-    return make_floor(request, tmp_path)
 
 
 def test_a_packet_holds_the_conversation_masked_with_its_passages(floor: Floor) -> None:

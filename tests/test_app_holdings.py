@@ -6,8 +6,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.accounts.holdings import Holdings
-from app.accounts.rests import Rests
+from app.accounts.holdings import Holdings, Rests
 from ingest.errors import DeskmateError
 from ingest.records import EVERYONE
 from ingest.scan import Known

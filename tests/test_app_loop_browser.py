@@ -64,10 +64,12 @@ def test_dropped_files_are_ingested_while_somebody_watches(browser: "sync_api.Br
     page.evaluate(DROP, [["bikes.md", "tool.exe"], ["# Bike leasing\n\nLease a bike after six months.\n", "x"]])
     expect(page.get_by_text("uploaded", exact=True)).to_be_visible()
     expect(page.locator(".dl-refused")).to_contain_text("tool.exe: .exe is not read")
+    seen.accessible()
     page.get_by_role("button", name="Take in the others").click()
     expect(page.get_by_role("heading", name="Taking in uploaded documents")).to_be_visible()
     expect(page.get_by_role("link", name="uploaded/everyone/bikes.md")).to_be_visible(timeout=60_000)
     expect(page.locator(".dl-job .ds-badge")).to_have_text("done")
+    seen.accessible()
     assert desk.searcher.search("lease a bike").hits[0].chunk.doc == "uploaded/everyone/bikes.md"
     page.evaluate(DROP, [["bikes.md"], ["# Bike leasing\n\nLease a bike after two months.\n"]])
     page.get_by_role("button", name="Replace it").click()
@@ -76,6 +78,7 @@ def test_dropped_files_are_ingested_while_somebody_watches(browser: "sync_api.Br
     page.get_by_role("link", name="uploaded/everyone/bikes.md").click()
     expect(page.locator(".dl-text")).to_contain_text("after two months")
     page.get_by_text("Delete this document…").click()
+    seen.accessible()
     page.get_by_role("button", name="Delete it").click()
     expect(page.get_by_role("link", name="uploaded/everyone/bikes.md")).to_have_count(0, timeout=60_000)
     seen.complaints = [one for one in seen.complaints if "415" not in one and "409" not in one]
@@ -97,6 +100,7 @@ def test_an_adapter_is_let_serve_with_a_reason_and_compared(browser: "sync_api.B
     page = seen.page
     page.get_by_text("Let it serve without the gate…").click()
     page.get_by_label("A trial; it will be evaluated soon").check()
+    seen.accessible()
     page.get_by_role("button", name="Let it serve all the same").click()
     expect(page.get_by_text("It serves from the next question on.")).to_be_visible()
     page.goto(f"{home}staff/compare")
@@ -104,6 +108,7 @@ def test_an_adapter_is_let_serve_with_a_reason_and_compared(browser: "sync_api.B
     page.get_by_role("button", name="Ask all four").click()
     expect(page.locator(".dl-figures")).to_have_count(4)
     expect(page.locator("[data-mode=hybrid]")).to_contain_text("port 4500 is blocked")
+    seen.accessible()
     page.goto(f"{home}staff/adapters")
     page.get_by_role("button", name="Roll back").click()
     expect(page.get_by_text("The base model answers without an adapter.")).to_be_visible()

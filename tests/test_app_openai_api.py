@@ -601,8 +601,29 @@ def test_a_full_line_turns_away_at_once_and_says_when_to_come_again(office: Offi
             assert error_of(response, 429)["code"] == "overloaded"
             assert int(response.headers["retry-after"]) > 0
         assert wait_until(lambda: model.stopped == 1)
-        metrics = client.get(address.replace("/v1", "/metrics")).text
-        assert "deskmate_answers_in_flight 0" in metrics
+        metrics = address.replace("/v1", "/metrics")
+        assert wait_until(lambda: "deskmate_answers_in_flight 0" in client.get(metrics).text)
+
+
+def test_one_key_cannot_fill_the_line_for_the_others(office: Office) -> None:
+    import httpx
+
+    desk = open_desk(office, api={"at_once": 1, "waiting": 3, "per_key": 1}, **EVERYTHING)
+    model = desk.__dict__["model"] = Slow()
+    greedy, other = key_for(desk), key_for(desk)
+    with serving(desk) as address, httpx.Client(timeout=5) as client:
+        url = f"{address}/chat/completions"
+        with client.stream("POST", url, json=chat(VPN, stream=True), headers=greedy) as streaming:
+            lines = streaming.iter_lines()
+            next(lines)
+            response = client.post(url, json=chat(VPN), headers=greedy)
+            assert error_of(response, 429)["code"] == "key_overloaded"
+            assert int(response.headers["retry-after"]) > 0
+            with pytest.raises(httpx.ReadTimeout):  # it waits: there is a place in the line
+                client.post(url, json=chat(VPN), headers=other, timeout=0.3)
+            found = client.post(f"{address}/search", json={"query": VPN}, headers=greedy)
+            assert found.status_code == 200, "searches have a line of their own"
+        assert wait_until(lambda: model.stopped == 1)
 
 
 def test_the_chats_answers_are_in_the_figures_too(desk: Desk) -> None:

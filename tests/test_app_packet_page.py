@@ -1,6 +1,6 @@
 import pytest
 
-from app.accounts.rests import Rests
+from app.accounts.holdings import Rests
 from app.staff.packet_page import WITHHELD, Reader, masked_html, passages_html, talk_html
 from app.staff.packets import Packet, Source, Turned, packet_json, read_packet
 from retrieval.chunks import DocumentText, DocumentVersion

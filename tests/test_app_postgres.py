@@ -1,11 +1,5 @@
-"""The same promises on PostgreSQL: a server of its own under a temporary folder, where the program is installed."""
+"""The database on PostgreSQL. What is kept in it is tested on both databases: see `database_url` in conftest.py."""
 
-import os
-import pwd
-import shutil
-import socket
-import subprocess
-import tempfile
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +7,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 from door_kit import PASSWORD, add, browser, front_door, quick_hasher, sign_in
+from postgres_kit import new_database
 
 from app.accounts.accounts import Accounts, Change, Identity
 from app.accounts.audit import entries, note, verify
@@ -20,64 +15,13 @@ from app.database import Database, audit, open_database, schema, users
 from app.people import Role
 from ingest.errors import DeskmateError
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(
-        shutil.which("initdb") is None or shutil.which("postgres") is None,
-        reason="no PostgreSQL on the PATH; apt-get install postgresql",
-    ),
-]
-
-
-def _user() -> str | None:
-    """Whom the server runs as: it refuses to be root."""
-    if os.geteuid():
-        return None
-    try:
-        return pwd.getpwnam("postgres").pw_name
-    except KeyError:
-        pytest.skip("PostgreSQL refuses to run as root, and there is no user postgres")
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    """A server without a password on a socket of its own; gives the address of a database."""
-    user = _user()
-    folder = Path(tempfile.mkdtemp(prefix="deskmate-pg-"))  # short: a socket's path has at most 107 characters
-    if user:
-        shutil.chown(folder, user)
-    data = folder / "data"
-    subprocess.run(
-        ["initdb", "-D", str(data), "-U", "desk", "--auth=trust", "-E", "UTF8", "--no-sync"],
-        user=user, cwd=folder, check=True, capture_output=True,
-    )  # fmt: skip
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    process = subprocess.Popen(
-        ["postgres", "-D", str(data), "-k", str(folder), "-p", str(port), "-c", "listen_addresses=127.0.0.1"],
-        user=user, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True,
-    )  # fmt: skip
-    assert process.stderr is not None
-    for line in process.stderr:
-        if "ready to accept connections" in line:
-            break
-    yield f"postgresql+psycopg://desk:hunter2@127.0.0.1:{port}/"
-    process.terminate()
-    process.wait(30)
-    process.stderr.close()
-    shutil.rmtree(folder)
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def url(server: str) -> str:
+def url(postgres: str) -> str:
     """An empty database."""
-    name = f"d{os.urandom(4).hex()}"
-    engine = sa.create_engine(f"{server}postgres", isolation_level="AUTOCOMMIT")
-    with engine.connect() as connection:
-        connection.execute(sa.text(f"CREATE DATABASE {name}"))
-    engine.dispose()
-    return f"{server}{name}"
+    return new_database(postgres)
 
 
 @pytest.fixture
@@ -157,11 +101,11 @@ def test_first_accounts_by_single_sign_on_at_the_same_time_are_one(database: Dat
 
 
 def test_a_server_that_is_gone_is_a_plain_sentence_and_one_that_is_back_is_used_again(
-    database: Database, server: str
+    database: Database, postgres: str
 ) -> None:
     with database.reading() as connection:
         connection.execute(sa.text("select 1"))
-    engine = sa.create_engine(f"{server}postgres", isolation_level="AUTOCOMMIT")
+    engine = sa.create_engine(f"{postgres}postgres", isolation_level="AUTOCOMMIT")
     cut = "select pg_terminate_backend(pid) from pg_stat_activity where pid <> pg_backend_pid() and usename = 'desk'"
 
     def use() -> None:

@@ -80,7 +80,13 @@ def test_what_goes_wrong_is_a_sentence(desk: Desk, monkeypatch: pytest.MonkeyPat
     assert "secret" not in said
 
 
-def test_comparisons_take_one_place_and_a_full_line_is_said(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("waiting", "each", "said"),
+    [(1, 9, "Others are comparing just now"), (9, 2, "You are comparing other questions just now")],
+)
+def test_comparisons_take_one_place_and_a_full_line_is_said(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch, waiting: int, each: int, said: str
+) -> None:
     running, most, gate = 0, 0, threading.Event()
     whole = desk.stream
 
@@ -93,7 +99,8 @@ def test_comparisons_take_one_place_and_a_full_line_is_said(desk: Desk, monkeypa
         running -= 1
 
     monkeypatch.setattr(desk, "stream", slow)
-    monkeypatch.setattr("app.staff.compare.WAITING", 1)
+    monkeypatch.setattr("app.staff.compare.WAITING", waiting)
+    monkeypatch.setattr("app.staff.compare.EACH", each)
     client = staff_client(desk, DAN)
     from httpx import ASGITransport, AsyncClient
 
@@ -111,5 +118,5 @@ def test_comparisons_take_one_place_and_a_full_line_is_said(desk: Desk, monkeypa
 
     answers = asyncio.run(several())
     assert most == 1
-    assert sum("Others are comparing just now" in one for one in answers) == 2
+    assert sum(said in one for one in answers) == 2
     assert sum("dl-figures" in one for one in answers) == 2

@@ -1,6 +1,5 @@
 import re
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -8,7 +7,7 @@ from fastapi.testclient import TestClient
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from office import Office, parse_here
-from queue_kit import ANNA, BEN, DORA, HUGO, SECRET, Floor, change, make_floor
+from queue_kit import ANNA, BEN, DORA, HUGO, SECRET, Floor, change
 from staff_kit import echo_desk, staff_client
 
 from app.accounts.audit import entries
@@ -20,11 +19,6 @@ from app.staff.handover_post import letter
 
 QUESTION = "When does the VPN session end?"
 BONUS = "When is the bonus of the managers paid?"
-
-
-@pytest.fixture
-def floor(request: pytest.FixtureRequest, tmp_path: Path) -> Floor:
-    return make_floor(request, tmp_path)
 
 
 def as_(floor: Floor, person: Person) -> TestClient:

@@ -1,6 +1,7 @@
 """What people said becomes training rows: masked, traceable, and nothing that may not be tuned on."""
 
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,10 +27,12 @@ DESK = Person("user-9", "Dan", frozenset(), Role.DESK)
 
 
 @pytest.fixture
-def desk(office: Office) -> Desk:
+def desk(office: Office, database_url: str) -> Iterator[Desk]:
     office.write({**POLICIES, "hr/managers/.access": "managers\n"})
     office.ingest()
-    return echo_desk(office.workspace)
+    desk = echo_desk(office.workspace, database={"url": database_url})
+    yield desk
+    desk.database.close()
 
 
 class Talk:

@@ -109,6 +109,20 @@ def test_every_setting_is_documented() -> None:
         assert meaning, f"{name} has no description"
 
 
+def test_each_of_the_ten_journeys_is_walked_by_a_test_that_axe_follows() -> None:
+    text = (ROOT / "docs" / "journeys.md").read_text()
+    rows = re.findall(r"^\| (\d+) \|.*", text, re.M)
+    assert rows == [str(number) for number in range(1, 11)]
+    for name, test in re.findall(r"`(\w+\.py)::(\w+)`", text):
+        source = (ROOT / "tests" / name).read_text()
+        assert "pytestmark = BROWSER" in source
+        found = [one for one in ast.parse(source).body if isinstance(one, ast.FunctionDef) and one.name == test]
+        assert found, f"docs/journeys.md names {test}, which {name} lacks"
+        assert re.search(r"accessible\(|violations\(", ast.get_source_segment(source, found[0]) or ""), test
+    for row in re.findall(r"^\| \d+ \|.*", text, re.M):
+        assert "::test_" in row
+
+
 def test_the_wheel_packs_the_five_rooms() -> None:
     build = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["hatch"]["build"]
     assert build["targets"]["wheel"]["packages"] == ["ingest", "retrieval", "finetune", "app", "eval"]

@@ -38,7 +38,7 @@ from app.api.wire import (
 )
 from app.console import search_json
 from app.desk import Desk
-from app.web.line import FullError, Line, with_beats
+from app.web.line import FullError, GreedyError, Line, with_beats
 from app.web.markup import begun, inert
 from app.web.metrics_text import CONTENT_TYPE
 from ingest.errors import DeskmateError
@@ -63,8 +63,8 @@ class Api:
         self._desk = desk
         self._settings = settings = desk.settings.api
         self._door = Door(Keys(desk.workspace.keys), settings)
-        self._answers = Line(settings.at_once, settings.waiting, settings.wait_seconds)
-        self._searches = Line(SEARCHES, settings.waiting, settings.wait_seconds)
+        self._answers = Line(settings.at_once, settings.waiting, settings.wait_seconds, settings.per_key)
+        self._searches = Line(SEARCHES, settings.waiting, settings.wait_seconds, settings.per_key)
         self._metrics = ApiMetrics(self._answers, self._searches)
         self._ready = Readiness(desk)
         self._started = int(time.time())
@@ -111,6 +111,7 @@ class Api:
                 )
             ),
             cancel,
+            key.id,
         )
         watched = self._metrics.watch(events, began)
         completion = Completion(asked.model, self._desk.settings.chat.answer_tokens)
@@ -184,7 +185,7 @@ class Api:
         asked: SearchRequest = read_request(SearchRequest, await self._door.body(request))
         check(asked.query)
         groups, search = frozenset(key.groups), self._desk.searcher.search
-        found = self._searches.call(lambda: search(asked.query, k=asked.k, groups=groups, method=asked.method))
+        found = self._searches.call(lambda: search(asked.query, k=asked.k, groups=groups, method=asked.method), key.id)
         return JSONResponse(search_json(await unless_gone(request, found)))
 
     async def _named(self, name: str, groups: frozenset[str], any_adapter: bool) -> Named:
@@ -237,6 +238,8 @@ async def _refused(request: Request, error: Exception) -> Response:
     match error:
         case ApiError():
             return refusal(error)
+        case GreedyError():
+            return refusal(ApiError(429, "too many requests of this key are waiting already", "key_overloaded", BUSY_S))
         case FullError():
             return refusal(ApiError(429, "too many requests are waiting; try again soon", "overloaded", BUSY_S))
         case HTTPException():

@@ -278,6 +278,7 @@ def details(answer: Answer) -> dict[str, Any]:
         "refused": answer.refused,
         "quoted": answer.quoted,
         "clarified": answer.clarified,
+        "corrected": bool(answer.corrected),
         "confidence": answer.confidence,
         "unsupported": [one.text for one in answer.sentences if not one.supported],
         "timing": dataclasses.asdict(answer.timing),

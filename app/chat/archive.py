@@ -16,7 +16,7 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter
 
 from app.accounts import audit
-from app.accounts.rests import Now, Rests, together
+from app.accounts.holdings import Now, Rests, together
 from app.answering.answer import Answer
 from app.answering.history import REMEMBERED
 from app.answering.relevance import NOTHING

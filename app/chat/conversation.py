@@ -73,10 +73,19 @@ class Desk(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How many answers are computed at the same time, and how many questions may wait behind them."""
+    """How many answers are computed at the same time, how many questions may wait, and how many one person may have."""
 
     at_once: int = 2
     waiting: int = 20
+    each: int = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """Who asked a question that is being answered or waits, and the tab that shows it."""
+
+    visit: Visit
+    session: Session
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,14 +108,15 @@ class Conversation:
         self._house = house
         self.limits = limits or Limits()
         self.start = secrets.token_hex(8)  # tells a page whether this is still the server that took its question
-        self._tabs: dict[str, Session] = {}  # those being answered or waiting for it
+        self._taken: dict[Exchange, Taken] = {}  # those being answered or waiting for it
+        self._counting = threading.Lock()
         self._places = threading.Semaphore(self.limits.at_once)
         self._closed = False
 
     @property
     def running(self) -> int:
         """Questions that are being answered, or wait for it."""
-        return len(self._tabs)
+        return len(self._taken)
 
     def close(self) -> None:
         """Take no more questions: the server is ending."""
@@ -114,8 +124,8 @@ class Conversation:
 
     def cut_off(self) -> None:
         """End every answer where it is; what is written of it is kept."""
-        for session in tuple(self._tabs.values()):
-            self.stop(session)
+        for exchange in tuple(self._taken):
+            exchange.cancel.set()
 
     def welcome(self) -> Patch:
         """The empty page."""
@@ -175,12 +185,15 @@ class Conversation:
         except DeskmateError as error:
             return session.patch(hint=pages.sentence(str(error)))
         replaced = session.last if asked.again or session.editing else None
-        session.editing = False
         exchange = Exchange(session.next(), question.strip(), asked.mode, session.conversation, replaced)
-        session.running = exchange
-        full = len(self._tabs) >= self.limits.at_once
+        with self._counting:
+            theirs = [one for one in tuple(self._taken.values()) if one.visit.person.id == visit.person.id]
+            if len(theirs) >= self.limits.each:
+                return session.patch(hint=_greedy(len(theirs)), **shown)
+            full = len(self._taken) >= self.limits.at_once
+            self._taken[exchange] = Taken(visit, session)
+        session.running, session.editing = exchange, False
         state = "Waiting for a free place…" if full else pages.first_state(asked.mode)
-        self._tabs[visit.tab] = session
         body = pages.working_html(state)
         return session.turn(exchange, body=body, say=state, edit="", hint="", taken=True, start=self.start, **shown)
 
@@ -192,7 +205,7 @@ class Conversation:
         exchange.started = True
         placed = False
         try:
-            if len(self._tabs) > self.limits.at_once + self.limits.waiting:
+            if len(self._taken) > self.limits.at_once + self.limits.waiting:
                 raise DeskmateError("too many questions are waiting at the moment; please try again in a minute")
             placed = self._wait_for_place(exchange)
             patches = self._stream(session, exchange, visit.person)
@@ -209,7 +222,7 @@ class Conversation:
             exchange.cancel.set()  # a stream that was left half way stops computing
             if placed:
                 self._places.release()
-            self._tabs.pop(visit.tab, None)
+            self._taken.pop(exchange, None)
             session.done(exchange)
 
     def stop(self, session: Session) -> None:
@@ -219,13 +232,13 @@ class Conversation:
 
     def left(self, tab: str) -> None:
         """A browser tab was closed or lost: stop what runs for it."""
-        session = self._tabs.get(tab)
-        if session is None or session.running is None:
-            return
-        session.running.cancel.set()
-        if not session.running.started:  # and now it never will be
-            del self._tabs[tab]
-            session.done(session.running)
+        for exchange, taken in tuple(self._taken.items()):
+            if taken.visit.tab != tab:
+                continue
+            exchange.cancel.set()
+            if not exchange.started:  # and now it never will be
+                del self._taken[exchange]
+                taken.session.done(exchange)
 
     def edit(self, session: Session, visit: Visit, conversation: str) -> tuple[Patch, str | None]:
         """Bring the last question back to be changed; the next one sent takes its place."""
@@ -345,6 +358,12 @@ class Conversation:
         return session.turn(
             exchange, body=pages.error_html(message), after=pages.tools_html(failed=True), say=f"Error: {message}"
         )
+
+
+def _greedy(most: int) -> str:
+    """What somebody is told who has as many questions running as one may have."""
+    many = "a question" if most == 1 else f"{most} questions"
+    return f"You have {many} running already, here or in another window: wait for an answer, or press Stop there."
 
 
 def _clean(question: str) -> str:

@@ -161,7 +161,11 @@ def _wire_asking(talk: Conversation, parts: _Parts) -> None:
         question, conversation = str(sent.get("question", "")), str(sent.get("conversation", ""))
         patch = talk.begin(session, visit, Asked(question, Mode(mode), conversation, bool(sent.get("again"))))
         took = patch.get("taken") or patch.get("heard")
-        yield patch, "" if took and sent.get("typed") else gr.skip()
+        try:
+            yield patch, "" if took and sent.get("typed") else gr.skip()
+        except GeneratorExit:  # the page is gone: what was taken for it is never asked for
+            talk.left(visit.tab)
+            raise
         if patch.get("taken"):
             for patch in talk.answer(session, visit):
                 yield patch, gr.skip()

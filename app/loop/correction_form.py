@@ -7,8 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from app.accounts.holdings import Holdings
-from app.accounts.rests import Rests
+from app.accounts.holdings import Holdings, Rests
 from app.answering.corrected import cited
 from app.answering.grounding import MARKER, Citation, cite, ground, markers_inside
 from app.loop.corrections import Cited, Draft, for_groups

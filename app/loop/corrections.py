@@ -17,8 +17,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.accounts import audit
-from app.accounts.holdings import Holdings
-from app.accounts.rests import Rests
+from app.accounts.holdings import Holdings, Rests
 from app.answering.corrected import Corrected
 from app.answering.grounding import Citation
 from app.database import Database, corrections, users

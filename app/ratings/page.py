@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import quote
 
-from app.ratings.plan import Answered, Pair
+from app.ratings.plan import Candidate, Pair
 from app.ratings.store import LONGEST_NAME, VERDICTS
 from app.web.frame import LOGO
 from app.web.markup import answer_html, plain
@@ -111,7 +111,7 @@ def error_page(title: str, message: str) -> str:
     return _page(title, "Not possible", body)
 
 
-def _answer(side: str, answered: Answered) -> str:
+def _answer(side: str, answered: Candidate) -> str:
     """One answer with the passages that it cites, closed until someone opens them."""
 
     def chip(n: int) -> str | None:
@@ -126,7 +126,7 @@ def _answer(side: str, answered: Answered) -> str:
     )
 
 
-def _sources(side: str, answered: Answered) -> str:
+def _sources(side: str, answered: Candidate) -> str:
     """The passages cited, each once, with what was quoted of it."""
     numbers = sorted({one.n for one in answered.sources})
     if not numbers:

@@ -36,8 +36,8 @@ class Source:
 
 
 @dataclass(frozen=True, slots=True)
-class Answered:
-    """What one mode answered to a question."""
+class Candidate:
+    """What one mode answered to a question: one side of a comparison."""
 
     mode: str
     text: str
@@ -63,7 +63,7 @@ class Asked:
 
     id: str
     question: str
-    answers: Mapping[str, Answered]
+    answers: Mapping[str, Candidate]
 
     def comparable(self) -> list[tuple[str, str]]:
         """The pairs of modes, in alphabetical order, whose answers differ."""
@@ -86,8 +86,8 @@ class Pair:
 
     id: str
     question: Asked
-    left: Answered
-    right: Answered
+    left: Candidate
+    right: Candidate
     shared: bool
 
     @property
@@ -118,14 +118,14 @@ def questions_of(folder: Path) -> tuple[Asked, ...]:
 def _questions(files: tuple[tuple[Path, int, int], ...]) -> tuple[Asked, ...]:
     """Read the answers; the times and sizes are for the cache, so that an evaluation that goes on is read again."""
     asked: dict[str, str] = {}
-    answers: dict[str, dict[str, Answered]] = {}
+    answers: dict[str, dict[str, Candidate]] = {}
     for path, _, _ in files:
         for number, line in complete_lines(path):
             try:
                 name, question, mode = (_text(line[key]) for key in ("id", "question", "mode"))
                 if (text := line.get("answer")) is None:
                     continue
-                answered = Answered(mode, _text(text), tuple(_source(one) for one in line.get("citations") or ()))
+                answered = Candidate(mode, _text(text), tuple(_source(one) for one in line.get("citations") or ()))
             except (KeyError, TypeError, ValueError) as error:
                 raise DeskmateError(
                     f"{path}:{number} is not an answer of deskmate eval; run the evaluation again"

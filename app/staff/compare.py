@@ -16,15 +16,17 @@ from app.people import Person
 from app.staff import compare_page as page
 from app.staff.request import Colleague, Fields, Workplace, respond, show
 from app.staff.workplace import Staff
-from app.web.line import FullError, Line
+from app.web.line import FullError, GreedyError, Line
 from ingest.errors import DeskmateError
 
 router = APIRouter()
 
-AT_ONCE, WAITING, WAIT_S = 1, 8, 60.0
-"""The help desk's comparisons take one place beside the askers' own, however many compare."""
+AT_ONCE, WAITING, WAIT_S, EACH = 1, 16, 60.0, 8
+"""The help desk's comparisons take one place beside the askers' own, however many compare; two of one person wait."""
 
 BUSY = "others are comparing just now; try again in a minute"
+
+YOURS = "you are comparing other questions just now; wait until they are answered"
 
 log = logging.getLogger("deskmate.compare")
 
@@ -70,11 +72,13 @@ async def _answer(request: Request, person: Person, staff: Staff, question: str,
         if mode not in await run_in_threadpool(desk.modes, person.groups):
             offer = await run_in_threadpool(desk.serving.offer, person.groups)
             return page.missing_html(f"no adapter serves you: {offer.reason}")
-        async for event in _line(request).run(work, cancel):
+        async for event in _line(request).run(work, cancel, person.id):
             if await request.is_disconnected():
                 cancel.set()
             if isinstance(event, Finished):
                 return page.column_html(event.answer)
+    except GreedyError:
+        return page.missing_html(YOURS)
     except FullError:
         return page.missing_html(BUSY)
     except DeskmateError as error:
@@ -89,6 +93,6 @@ def _line(request: Request) -> Line:
     """The line of all who compare, made with the first."""
     state = request.app.state
     if not hasattr(state, "compared"):
-        state.compared = Line(AT_ONCE, WAITING, WAIT_S)
+        state.compared = Line(AT_ONCE, WAITING, WAIT_S, EACH)
     line: Line = state.compared
     return line

@@ -21,7 +21,7 @@ import httpx
 import sqlalchemy as sa
 
 from app.accounts import audit
-from app.accounts.rests import Rests
+from app.accounts.holdings import Rests
 from app.database import Database, deliveries
 from app.people import Person
 from app.settings import HandoverSettings

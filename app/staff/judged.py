@@ -10,7 +10,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from app.accounts import audit
-from app.accounts.rests import Rests
+from app.accounts.holdings import Rests
 from app.answering.history import standalone
 from app.database import Database, exchanges, judgements
 from app.people import Person

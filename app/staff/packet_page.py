@@ -6,8 +6,7 @@ An answer that rests on documents which the reader may not read is there, but ne
 import re
 from collections.abc import Callable, Iterator, Sequence
 
-from app.accounts.holdings import Holdings
-from app.accounts.rests import Rests
+from app.accounts.holdings import Holdings, Rests
 from app.staff.frame import badge
 from app.staff.packets import Packet, Source, Turned
 from app.web.markup import answer_html, passage_html

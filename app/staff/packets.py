@@ -10,7 +10,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from app.accounts.rests import Rests
+from app.accounts.holdings import Rests
 from app.database import conversations, exchanges, users
 from finetune.curation.pii import mask, published
 from ingest.records import EVERYONE, Chunk

@@ -109,6 +109,7 @@ const deskmate = (() => {
     const show = () => {
       const chosen = one("#dm-mode input:checked");
       one(".dm-mode-note", element).textContent = (chosen && deskmate.modes[chosen.value].note) || "";
+      chosen?.closest("label").scrollIntoView({ block: "nearest", inline: "nearest" });
     };
     document.addEventListener("change", (event) => {
       if (event.target.closest?.("#dm-mode")) show();

@@ -46,11 +46,9 @@ class ModeText:
 
 
 MODES = {
-    Mode.RAG_ONLY: ModeText("Documents + model", "Finds passages first, then answers from them, with sources."),
-    Mode.PROMPT_ONLY: ModeText(
-        "Model alone", "Answers from what the model knows. Reads no documents, gives no sources."
-    ),
-    Mode.TUNE_ONLY: ModeText("Tuned model alone", "The model trained on house style, without reading documents."),
+    Mode.RAG_ONLY: ModeText("Documents", "Finds passages first, then answers from them, with sources."),
+    Mode.PROMPT_ONLY: ModeText("Model", "Answers from what the model knows. Reads no documents, gives no sources."),
+    Mode.TUNE_ONLY: ModeText("Tuned", "The model trained on house style, without reading documents."),
     Mode.HYBRID: ModeText("Tuned + documents", "The trained model answers from passages, with sources."),
 }
 

@@ -107,6 +107,7 @@ def _settings(desk: Desk) -> dict[str, str]:
         "RETRIEVAL__EMBEDDER": desk.settings.retrieval.embedder,
         "API__REQUESTS_PER_MINUTE": "1000000",
         "API__WAITING": str(ASKERS),
+        "API__PER_KEY": str(ASKERS),
     }
 
 
