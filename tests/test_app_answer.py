@@ -304,9 +304,13 @@ def test_a_model_whose_refusals_mean_nothing_is_not_believed(desk: Desk) -> None
 
 @pytest.mark.parametrize(
     ("written", "stands"),
-    [("Error 809 means that port 4500 is blocked.", True), ("Switch to the other profile.", False)],
+    [
+        ("Error 809 means that port 4500 is blocked.", True),
+        ("Switch to the other profile.", False),
+        ("Blocked port, 4500: means error, 809.", False),
+    ],
 )
-def test_what_a_model_that_is_not_believed_wrote_stands_only_where_it_rests_on_the_nearest_sentence(
+def test_what_a_model_that_is_not_believed_wrote_stands_only_where_it_keeps_to_the_nearest_sentence(
     desk: Desk, written: str, stands: bool
 ) -> None:
     believed = desk.ask(model=Says(written))
@@ -336,8 +340,10 @@ def test_what_is_declined_is_not_asked_back(desk: Desk) -> None:
     assert (answer.refused, answer.clarified) == (True, False)
 
 
-def test_where_there_is_nothing_to_choose_nothing_is_asked_back(desk: Desk) -> None:
-    answer = desk.answerer(Says("Port 4500."), passages=1, ask_back=1.0).answer(QUESTION)
+def test_where_there_is_nothing_to_choose_nothing_is_asked_back(office: Office) -> None:
+    office.write({"it/vpn.md": "# VPN\n\nError 809 means that port 4500 is blocked.\n"})
+    office.ingest()
+    answer = Desk(office).answerer(Says("Port 4500."), ask_back=1.0).answer(QUESTION)
     assert not answer.clarified
 
 

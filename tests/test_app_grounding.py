@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from app.answering.grounding import Grounded, ground
+from app.answering.grounding import Grounded, ground, unchecked, wording_kept
 from finetune.voice import load_voice
 from ingest.records import Chunk
 
@@ -145,3 +145,14 @@ def test_whatever_a_model_writes_only_what_was_read_is_cited(answer: str) -> Non
         assert {one.n for one in sentence.citations} == {int(n) for n in re.findall(r"\[(\d+)\]", sentence.text)}
     words = re.sub(r"\[\s*\d{1,3}(\s*[,;–-]\s*\d{1,3})*\s*\]|[^\w]", "", answer)
     assert re.sub(r"\[\d+\]|[^\w]", "", grounded.text) == words, "the answer's own words stay as they are"
+
+
+def test_the_wording_kept_is_that_of_the_sentences_cited() -> None:
+    text = "A bid is uploaded at least 24 hours before the hour of closing. Print jobs are deleted at night."
+    passage = chunk(text, "bids.md")
+    verbatim = ground("A bid is uploaded at least 24 hours before the hour of closing.", [passage], VOICE)
+    turned = ground("A bid must be uploaded every hour before the hour of closing.", [passage], VOICE)
+    assert wording_kept(verbatim) == 1.0
+    assert turned.citations, "its words are all there"
+    assert wording_kept(turned) < 0.5
+    assert wording_kept(unchecked("A bid is uploaded.")) == 0.0

@@ -35,7 +35,7 @@ def whole(text: str, place: int = 0, doc: str = "a.md", score: float = 0.9) -> N
     ],
 )
 def test_a_sentence_loses_its_layout_and_nothing_else(text: str, said: str) -> None:
-    found = quote([whole(text)], 3, VOICE)
+    found = quote([whole(text)], VOICE)
     assert found is not None
     assert found.text == said
     (citation,) = found.citations
@@ -51,7 +51,7 @@ def test_the_best_sentence_stands_first_and_what_is_of_one_passage_together_in_i
         Nearest(0, leave, 34, 44, 0.80),
         Nearest(0, leave, 45, 56, 0.79),
     ]
-    found = quote(nearest, 3, VOICE)
+    found = quote(nearest, VOICE)
     assert found is not None
     assert found.text == "You have leave [1]. Leave is 25 days [1]. Ask early [1]. Ask the desk for a badge [2]."
     assert [(one.n, one.doc) for one in found.citations] == [(1, "a.md")] * 3 + [(2, "b.md")]
@@ -60,16 +60,15 @@ def test_the_best_sentence_stands_first_and_what_is_of_one_passage_together_in_i
 
 
 def test_a_sentence_that_stands_out_stands_alone() -> None:
-    found = quote([whole("Leave is 25 days.", 0, score=0.9), whole("Badges are blue.", 1, score=0.74)], 3, VOICE)
+    found = quote([whole("Leave is 25 days.", 0, score=0.9), whole("Badges are blue.", 1, score=0.74)], VOICE)
     assert found is not None
     assert found.text == "Leave is 25 days [1]."
 
 
-def test_only_what_the_model_has_read_is_quoted_and_nothing_longer_than_an_answer() -> None:
+def test_nothing_longer_than_an_answer_is_quoted() -> None:
     endless = whole("word " * (VOICE.answer.longest_words + 1))
-    unread = whole("Leave is 25 days.", 3)
-    assert quote([endless, unread], 3, VOICE) is None
-    assert quote([], 3, VOICE) is None
-    found = quote([endless, unread, whole("Ask the desk for a badge.", 2)], 3, VOICE)
+    assert quote([endless], VOICE) is None
+    assert quote([], VOICE) is None
+    found = quote([endless, whole("Ask the desk for a badge.", 2)], VOICE)
     assert found is not None
     assert found.text == "Ask the desk for a badge [3]."

@@ -35,11 +35,11 @@ class Usage:
 class Answer:
     """A finished answer. `answer` carries its citation markers like `[1]`; `sentences` joined give the same words.
 
-    `written` is what the model wrote, before anything was checked; empty when it was not asked. The model read the
-    first `passages` of the `hits`. `held`: what it wrote can stand, because the passages support something of it; of a
-    model that is not believed (`app.answering.confidence`), because it rests on the sentence that comes nearest to the
-    question. `quoted`: it cannot, and the documents' own words stand instead. `clarified`: it asks back which subject
-    is meant.
+    `written` is what the model wrote, before anything was checked; empty when it was not asked. The first `passages` of
+    the `hits` are those that the model read or that are quoted. `held`: what it wrote can stand, because the passages
+    support something of it; of a model that is not believed (`app.answering.confidence`), because it rests on the
+    sentence that comes nearest to the question and keeps to its words. `quoted`: it cannot, and the documents' own
+    words stand instead. `clarified`: it asks back which subject is meant.
     `confidence` is the probability that the answer is right. `corrected`: the number of the help desk's correction that
     this is, see `app.loop.corrections`; 0 for an answer of the model.
     """
@@ -262,7 +262,7 @@ class Answerer:
             citations=decision.grounded.citations,
             sentences=decision.grounded.sentences,
             hits=found.hits,
-            passages=len(found.passages),
+            passages=max([len(found.passages), *(one.n for one in decision.grounded.citations)]),
             usage=usage,
             timing=timing,
             model=self._model.name,

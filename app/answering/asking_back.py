@@ -13,12 +13,11 @@ CHOICES = 3
 """Most subjects offered."""
 
 
-def ask_back(nearest: Sequence[Nearest], passages: int, voice: Voice) -> Grounded | None:
+def ask_back(nearest: Sequence[Nearest], voice: Voice) -> Grounded | None:
     """Offer the sections that come nearest to the question, each cited by its nearest sentence.
 
     Args:
         nearest: sentences, the best ones first.
-        passages: only sections of these many of the passages found are offered: those that a model would read.
         voice: for the question, and the form of a citation.
 
     Returns:
@@ -26,8 +25,7 @@ def ask_back(nearest: Sequence[Nearest], passages: int, voice: Voice) -> Grounde
     """
     sections: dict[str, Nearest] = {}
     for one in nearest:
-        if one.place < passages:
-            sections.setdefault(_subject(one), one)
+        sections.setdefault(_subject(one), one)
     if len(sections) < 2:
         return None
     chosen = list(sections.items())[:CHOICES]

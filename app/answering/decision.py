@@ -8,12 +8,16 @@ from dataclasses import dataclass
 
 from app.answering.asking_back import ask_back
 from app.answering.confidence import Confidence
-from app.answering.grounding import Grounded, Sentence, ground, unchecked
+from app.answering.grounding import Grounded, Sentence, ground, unchecked, wording_kept
 from app.answering.quoting import quote
 from app.answering.relevance import NOTHING, Relevance
 from finetune.voice import Voice
 from ingest.records import Chunk
 from retrieval.records import Hit
+
+VERBATIM = 0.5
+"""Least share of the wording of its sources that an answer needs to stand, of a model that is not believed: what such a
+model says in words of its own has the right words and says something else (docs/log.md)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +79,7 @@ class Decisions:
         declined = not passages or not (self._sure(relevance, held=True) or self._sure(relevance, held=False))
         back = None
         if not declined and self._limits.weights(relevance, held=True) < self._limits.ask_back:
-            back = ask_back(relevance.nearest, len(passages), self._voice)
+            back = ask_back(relevance.nearest, self._voice)
         return Found(question, hits, passages, generation, relevance, declined, back)
 
     def decide(self, found: Found, text: str, stopped: bool) -> Decision:
@@ -104,17 +108,18 @@ class Decisions:
         return self._limits.weights(relevance, held) >= self._limits.confidence
 
     def _holds(self, found: Found, grounded: Grounded) -> bool:
-        if self._limits.weights.believed:
+        """Whether the model's words can stand: a model that is not believed must be near the question, and verbatim."""
+        if self._limits.weights.believed or not grounded.citations:
             return bool(grounded.citations)
-        nearest = next((one for one in found.relevance.nearest if one.place < len(found.passages)), None)
         cited = {(one.chunk_id, one.start, one.end) for one in grounded.citations}
-        return nearest is not None and (nearest.chunk.id, *nearest.span) in cited
+        near = any((one.chunk.id, *one.span) in cited for one in found.relevance.nearest[:1])
+        return near and wording_kept(grounded) >= VERBATIM
 
     def _quotation(self, found: Found, refusal: bool) -> Grounded | None:
         """The documents' own words where the model's do not hold; None where to decline is better."""
         if found.declined or (refusal and self._limits.weights.believed) or not self._sure(found.relevance, held=False):
             return None
-        return quote(found.relevance.nearest, len(found.passages), self._voice)
+        return quote(found.relevance.nearest, self._voice)
 
     def _refuse(self, confidence: float = 0.0) -> Decision:
         text = self._voice.decline

@@ -8,6 +8,7 @@ https://arxiv.org/abs/2105.00071) with AUC .91 to .96. Nothing here asks a model
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from finetune.voice import Voice
 from ingest.records import Chunk
@@ -101,6 +102,18 @@ def ground(answer: str, passages: Sequence[Chunk], voice: Voice) -> Grounded:
         out += [answer[position:start], marked]
         position = end
     return Grounded("".join(out).strip(), tuple(sentences), tuple(citations.values()))
+
+
+def wording_kept(grounded: Grounded) -> float:
+    """The share of an answer's pairs of neighbouring words that stand so in what it cites, 0 to 1."""
+    own = _pairs(MARKER.sub("", grounded.text))
+    known = set().union(*(_pairs(one.quote) for one in grounded.citations))
+    return len(own & known) / max(1, len(own))
+
+
+def _pairs(text: str) -> set[tuple[str, str]]:
+    words = re.findall(r"\w+", text.lower())
+    return set(pairwise(words))
 
 
 def unchecked(text: str) -> Grounded:

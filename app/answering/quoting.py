@@ -19,12 +19,11 @@ _LAYOUT = re.compile(r"^(?:(?:#+|[>|*•–-]|\d{1,2}[.)])\s+)+|\s+\|$")
 """What a line begins with as a heading, a list item or a table row, which it is not when it is quoted."""
 
 
-def quote(nearest: Sequence[Nearest], passages: int, voice: Voice) -> Grounded | None:
+def quote(nearest: Sequence[Nearest], voice: Voice) -> Grounded | None:
     """Quote what comes nearest to the question; None where there is no sentence to quote.
 
     Args:
         nearest: sentences, the best ones first.
-        passages: only these many of the passages found are quoted: those that the model has read.
         voice: for the form of a citation and the length of an answer.
     """
     chosen: list[tuple[Nearest, str]] = []
@@ -32,7 +31,7 @@ def quote(nearest: Sequence[Nearest], passages: int, voice: Voice) -> Grounded |
     for one in nearest:
         text = _LAYOUT.sub("", MARKER.sub("", one.text).strip())
         words = len(text.split())
-        if one.place < passages and text and words <= left:
+        if text and words <= left:
             if len(chosen) == SENTENCES or (chosen and one.score < chosen[0][0].score - MARGIN):
                 break
             chosen.append((one, text))
