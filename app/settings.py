@@ -44,7 +44,7 @@ class ChatSettings(BaseModel):
     passage_tokens: int = Field(700, ge=64, description="Most tokens of all passages together, as the embedder counts.")
     answer_tokens: int = Field(160, ge=8, le=4096, description="Longest answer, in the chat model's tokens.")
     confidence: float = Field(
-        0.2, ge=0, le=1, description="Below this probability of being right the assistant declines."
+        0.25, ge=0, le=1, description="Below this probability of being right the assistant declines."
     )
     ask_back: float = Field(
         0.0,
