@@ -173,7 +173,7 @@ def cite(n: int, sentence: str, chunk: Chunk) -> Citation:
 
 
 def markers_inside(answer: str) -> str:
-    """Bring markers before the full stop that they follow, without line breaks in them: they stay with their sentence."""
+    """Bring markers before the full stop that they follow, without line breaks in them, to stay with their sentence."""
     answer = MARKER.sub(lambda found: found[0].partition("[")[0] + f"[{''.join(found[1].split())}]", answer)
     return re.sub(rf"([.!?])((?:{MARKER.pattern})+)", r"\2\1", answer)
 
