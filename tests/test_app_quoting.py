@@ -32,6 +32,7 @@ def whole(text: str, place: int = 0, doc: str = "a.md", score: float = 0.9) -> N
         ("`__init__.py` must be there", "`__init__.py` must be there [1]."),
         ("Leave is 25 days [2].", "Leave is 25 days [1]."),
         ("Call these numbers:", "Call these numbers [1]."),
+        ('The slogan is "We measure."', 'The slogan is "We measure" [1].'),
     ],
 )
 def test_a_sentence_loses_its_layout_and_nothing_else(text: str, said: str) -> None:

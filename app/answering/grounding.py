@@ -18,6 +18,9 @@ from retrieval.lexical import stems
 SUPPORT = 0.6
 """Share of a sentence's content words that must stand in the passage."""
 
+_END = re.compile(r"(.*?)([.!?…:;]*)([\"”»]?)", re.DOTALL)
+"""A sentence, its stop, and what closes a quotation behind it."""
+
 MARKER = re.compile(r"\s*\[\s*(\d{1,3}(?:\s*[,;–-]\s*\d{1,3})*)\s*\]")
 """A citation as models write them: [1], and also [1, 3]."""
 _ITEM = re.compile(r"^\s*\d{1,2}[.)]\s+")
@@ -96,7 +99,7 @@ def ground(answer: str, passages: Sequence[Chunk], voice: Voice) -> Grounded:
         cited = _supporters(claim, sources, claimed)
         quotes = tuple(cite(n, claim, sources[n - 1].chunk) for n in cited)
         citations.update({(quote.n, quote.start, quote.end): quote for quote in quotes})
-        marked = _mark(plain, "".join(voice.cite(n) for n in cited))
+        marked = mark(plain, "".join(voice.cite(n) for n in cited))
         if marked:
             sentences.append(Sentence(marked, bool(cited) or not _claims(claim), quotes))
         out += [answer[position:start], marked]
@@ -178,9 +181,9 @@ def markers_inside(answer: str) -> str:
     return re.sub(rf"([.!?])((?:{MARKER.pattern})+)", r"\2\1", answer)
 
 
-def _mark(sentence: str, markers: str) -> str:
-    """Put markers at the end of a sentence, before its stop."""
+def mark(sentence: str, markers: str) -> str:
+    """Put markers at the end of a sentence, before its stop; what closes a quotation goes before them."""
     if not markers:
         return sentence
-    body = sentence.rstrip(".!?…:;")
-    return f"{body} {markers}{sentence[len(body) :]}"
+    body, stop, closing = _END.fullmatch(sentence).groups()  # type: ignore[union-attr]  # it matches any text
+    return f"{body}{closing} {markers}{stop}"

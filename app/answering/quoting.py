@@ -6,7 +6,7 @@ A small model often finds the place and garbles the sentence. Asks no model.
 import re
 from collections.abc import Sequence
 
-from app.answering.grounding import MARKER, Citation, Grounded, Sentence
+from app.answering.grounding import MARKER, Citation, Grounded, Sentence, mark
 from app.answering.relevance import Nearest
 from finetune.voice import Voice
 
@@ -48,8 +48,5 @@ def quote(nearest: Sequence[Nearest], voice: Voice) -> Grounded | None:
 def _sentence(one: Nearest, text: str, voice: Voice) -> Sentence:
     chunk, n = one.chunk, one.place + 1
     citation = Citation(n, chunk.doc, chunk.heading, chunk.page, chunk.id, *one.span, one.text)
-    body = text.rstrip(".!?…:; ")
-    stop = text[len(body) :].strip()[:1]
-    return Sentence(
-        f"{body} {voice.cite(n)}{stop if stop in '.!?…' and stop else '.'}", supported=True, citations=(citation,)
-    )
+    marked = mark(text, voice.cite(n)).rstrip(":;")
+    return Sentence(marked if marked[-1] in ".!?…" else f"{marked}.", supported=True, citations=(citation,))
