@@ -208,7 +208,7 @@ def test_what_is_no_address_is_refused_at_once(server):
         OpenAIModel(server, "m", SecretStr(""))
 
 
-@pytest.mark.parametrize("data", ["{not json", '"text"', "[1]"])
+@pytest.mark.parametrize("data", ["{not json", '"text"', "[1]", f'"the key {KEY}"'])
 def test_a_malformed_stream_is_an_error(data):
     assert "sent what is no chat stream" in failure(Server([chunk("Five"), event(data)]))
 

@@ -216,8 +216,9 @@ class OpenAIModel:
             except ValueError:
                 event = None
             if not isinstance(event, dict):
+                said = self._clean(data)[:80]
                 raise DeskmateError(
-                    f"{self._server} sent what is no chat stream ({data[:80]!r}); is it an OpenAI-compatible server?"
+                    f"{self._server} sent what is no chat stream ({said!r}); is it an OpenAI-compatible server?"
                 )
             if event.get("error"):
                 raise DeskmateError(f"{self._server} failed while answering: {self._clean(_error_text(event))}")
