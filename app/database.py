@@ -36,7 +36,7 @@ def _owned_by(table: str) -> sa.Column[Any]:
 
 schema = sa.Table("schema_version", metadata, sa.Column("version", sa.Integer, nullable=False))
 
-users = sa.Table(  # app.accounts
+users = sa.Table(  # app.accounts.accounts
     "users",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -51,7 +51,7 @@ users = sa.Table(  # app.accounts
     sqlite_autoincrement=True,  # nobody ever gets the number of somebody who was removed
 )
 
-sessions = sa.Table(  # app.sessions
+sessions = sa.Table(  # app.accounts.sessions
     "sessions",
     metadata,
     sa.Column("token", sa.String(64), primary_key=True),  # SHA-256 of the cookie
@@ -61,7 +61,7 @@ sessions = sa.Table(  # app.sessions
     sa.Column("expires", sa.Float, nullable=False),
 )
 
-conversations = sa.Table(  # app.archive
+conversations = sa.Table(  # app.chat.archive
     "conversations",
     metadata,
     sa.Column("id", sa.String(32), primary_key=True),  # random: it stands in addresses
@@ -71,7 +71,7 @@ conversations = sa.Table(  # app.archive
     sa.Column("updated", sa.Float, nullable=False),
 )
 
-exchanges = sa.Table(  # app.archive
+exchanges = sa.Table(  # app.chat.archive
     "exchanges",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -85,10 +85,10 @@ exchanges = sa.Table(  # app.archive
     sa.Column("adapter", sa.String(128), nullable=True),
     sa.Column("generation", sa.String(64), nullable=True),
     sa.Column("replaced", sa.Boolean, nullable=False),  # asked again or changed; kept only where it was judged
-    sa.Column("record", sa.JSON, nullable=False),  # all of it, see app.archive
+    sa.Column("record", sa.JSON, nullable=False),  # all of it, see app.chat.archive
 )
 
-judgements = sa.Table(  # app.judgements
+judgements = sa.Table(  # app.chat.judgements
     "judgements",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -102,7 +102,7 @@ judgements = sa.Table(  # app.judgements
     sa.UniqueConstraint("exchange", "owner"),
 )
 
-handovers = sa.Table(  # app.handovers
+handovers = sa.Table(  # app.staff.handovers
     "handovers",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -115,7 +115,7 @@ handovers = sa.Table(  # app.handovers
     sa.Column("closed", sa.Float, nullable=True),
 )
 
-deliveries = sa.Table(  # app.handover_post
+deliveries = sa.Table(  # app.staff.handover_post
     "deliveries",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -127,7 +127,7 @@ deliveries = sa.Table(  # app.handover_post
     sa.Column("problem", sa.String(200), nullable=False),  # of the last try
 )
 
-replies = sa.Table(  # app.handovers
+replies = sa.Table(  # app.staff.handovers
     "replies",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -138,11 +138,11 @@ replies = sa.Table(  # app.handovers
     sa.Column("text", sa.Text, nullable=False),
 )
 
-corrections = sa.Table(  # app.corrections
+corrections = sa.Table(  # app.loop.corrections
     "corrections",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("key", sa.String(64), nullable=False, index=True),  # of the question, see app.corrections
+    sa.Column("key", sa.String(64), nullable=False, index=True),  # of the question, see app.loop.corrections
     sa.Column("question", sa.Text, nullable=False),
     sa.Column("answer", sa.Text, nullable=False),
     sa.Column("citations", sa.JSON, nullable=False),  # places in documents that it rests on
@@ -156,7 +156,7 @@ corrections = sa.Table(  # app.corrections
     sa.Column("at", sa.Float, nullable=False),
 )
 
-audit = sa.Table(  # app.audit
+audit = sa.Table(  # app.accounts.audit
     "audit",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),

@@ -218,7 +218,7 @@ def test_a_full_disk_publishes_nothing(root, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(finetune.registry, "write_card", full)
+    monkeypatch.setattr(finetune.adapters.registry, "write_card", full)
     with pytest.raises(DeskmateError, match="the disk is full while publishing"):
         bare(root)
     assert Registry(root).versions("house") == [1]
@@ -233,7 +233,7 @@ def leftovers(root: Path) -> list[str]:
 def test_a_killed_writer_leaves_nothing_that_counts_and_the_next_one_clears_up(root, place):
     bare(root)
     code = (
-        "import os, signal, sys, ingest.workspace as w, finetune.registry as r\n"
+        "import os, signal, sys, ingest.workspace as w, finetune.adapters.registry as r\n"
         f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n"
         "die = lambda *_: os.kill(os.getpid(), signal.SIGKILL)\n"
         + ("r.write_card = die\n" if place == "write_card" else "w.fsync_folder = die\n")

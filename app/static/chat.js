@@ -280,7 +280,7 @@ const deskmate = (() => {
       heard = Date.now();
     }
 
-    // Gradio can lose the thread: see `_nothing` in app.chat_ui. And a server that went away says nothing.
+    // Gradio can lose the thread: see `_nothing` in app.chat.ui. And a server that went away says nothing.
     let heard = 0;
     let nudged = 0;
 
@@ -361,7 +361,7 @@ const deskmate = (() => {
       const turn = document.createElement("article");
       turn.className = "dm-turn dm-said";
       turn.dataset.said = part.said;
-      turn.innerHTML = part.html; // escaped by app.handing
+      turn.innerHTML = part.html; // escaped by app.chat.handing
       clocks(turn);
       log.append(turn);
       greet(false);
@@ -478,7 +478,7 @@ const deskmate = (() => {
       const moved = Boolean(start) && told.start !== start;
       start = told.start;
       person = told.person;
-      for (const who of all(".dm-who")) fill(who, told.person); // in the bar, on a phone in the list; escaped by app.frame
+      for (const who of all(".dm-who")) fill(who, told.person); // in the bar, on a phone in the list; escaped by app.web.frame
       return moved ? "moved" : "there";
     } catch (error) {
       return error.name === "TimeoutError" ? "slow" : "gone";
@@ -601,7 +601,7 @@ const deskmate = (() => {
         const reply = await fetch(`/chats/document?${new URLSearchParams({ doc, start, end })}`);
         if (open !== asked || !reply.ok) return;
         const next = document.createElement("template");
-        next.innerHTML = await reply.text(); // rendered and escaped by app.markup, like everything here
+        next.innerHTML = await reply.text(); // rendered and escaped by app.web.markup, like everything here
         write(next.content);
         button.hidden = true;
         reveal();

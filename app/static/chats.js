@@ -116,7 +116,7 @@ deskmate.chats = (() => {
       const html = await request(`list?search=${encodeURIComponent(search)}`);
       if (found !== search) return;
       const list = one("#dm-past-list", panel);
-      if (list.written !== html) list.innerHTML = list.written = html; // escaped by app.chat_list
+      if (list.written !== html) list.innerHTML = list.written = html; // escaped by app.chat.listing
       mark(deskmate.current());
       one('[data-past="erase-all"]', panel).hidden = !search && !all("li", list).length;
       if (searched) say(search ? `${all("li", list).length} found` : "");
@@ -248,7 +248,7 @@ deskmate.chats = (() => {
       const asked = sent ? undefined : `judge/${id}?asking=${sent === null}`;
       const html = await (sent ? request(`judge/${id}`, sent) : request(asked));
       const next = document.createElement("template");
-      next.innerHTML = html; // escaped by app.feedback
+      next.innerHTML = html; // escaped by app.chat.feedback
       const place = next.content.firstElementChild;
       judge.replaceWith(place);
       const first = sent?.asking ? one(".dm-why input", place) : one(focus, place);
@@ -276,7 +276,7 @@ deskmate.chats = (() => {
     problem.textContent = note.value = "";
     preview.innerHTML = "";
     try {
-      preview.innerHTML = await request(`talk?conversation=${conversation}`); // escaped by app.handing
+      preview.innerHTML = await request(`talk?conversation=${conversation}`); // escaped by app.chat.handing
     } catch (error) {
       return hint(error.message);
     }
@@ -321,7 +321,7 @@ deskmate.chats = (() => {
     if (line) {
       line.hidden = !withPerson;
       if (line.written !== told?.stand) {
-        line.innerHTML = line.written = told?.stand || ""; // escaped by app.handing
+        line.innerHTML = line.written = told?.stand || ""; // escaped by app.chat.handing
         deskmate.clocks(line);
       }
     }
