@@ -283,7 +283,7 @@ def _failed(question: Question, entrant: Contender, why: str) -> dict[str, Any]:
 
 
 def _line(question: Question, entrant: Contender, answer: Answer) -> dict[str, Any]:
-    read = [hit.chunk for hit in answer.hits[: answer.passages]]
+    read = [hit.chunk for hit in answer.hits[: answer.sources]]
     return {
         "id": question.id,
         **answer_json(answer),
@@ -294,7 +294,7 @@ def _line(question: Question, entrant: Contender, answer: Answer) -> dict[str, A
         "quoted": answer.quoted,
         "clarified": answer.clarified,
         "signals": {"sentence": answer.relevance.sentence, "standing": answer.relevance.standing, "held": answer.held},
-        "passages": answer.passages,
+        "passages": answer.sources,
         "headings": [one.embedded_text.removesuffix(one.text).rstrip() for one in read],
         "texts": [one.embedded_text for one in read],
     }

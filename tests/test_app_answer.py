@@ -270,8 +270,8 @@ def test_where_nothing_holds_that_the_model_wrote_the_documents_are_quoted(desk:
     assert answer.quoted
     assert answer.written == NONSENSE
     assert answer.answer.startswith("Error 809 means that port 4500 is blocked [1].")
-    assert check(answer.answer, VOICE, answer.passages) == ()
-    texts = {hit.chunk.id: hit.chunk for hit in answer.hits[: answer.passages]}
+    assert check(answer.answer, VOICE, answer.sources) == ()
+    texts = {hit.chunk.id: hit.chunk for hit in answer.hits[: answer.sources]}
     for citation in answer.citations:
         chunk = texts[citation.chunk_id]
         assert chunk.text[citation.start - chunk.start : citation.end - chunk.start] == citation.quote
@@ -328,7 +328,7 @@ def test_between_two_thresholds_it_is_asked_back_which_subject_is_meant_and_no_m
     assert first == "I am not sure which of these you mean:"
     assert choices[0] == "1. VPN [1]."
     assert 2 <= len(choices) <= 3
-    assert check(answer.answer, VOICE, answer.passages) == ()
+    assert check(answer.answer, VOICE, answer.sources) == ()
     assert [citation.n for citation in answer.citations] == [1, 2, 3][: len(choices)]
     assert answer.citations[0].quote == "Error 809 means that port 4500 is blocked."
     assert len(model.prompts) == 1
@@ -411,3 +411,13 @@ def test_the_four_modes_are_two_switches(tuned) -> None:
 def test_without_an_adapter_the_tuned_modes_say_what_to_do(desk: Desk) -> None:
     with pytest.raises(DeskmateError, match="none is served; run deskmate tune, then deskmate adapters promote NAME"):
         desk.ask(mode=Mode.HYBRID)
+
+
+def test_a_quotation_may_be_of_a_passage_that_the_model_did_not_read(desk: Desk) -> None:
+    """What it read stays what it read: thumbs become training rows with that very prompt."""
+    unbelieved = replace(WEIGHTS, believed=False)
+    answer = desk.answerer(Says("Nothing of it."), passages=1, weights=unbelieved).answer("badge paper leave port")
+    assert answer.quoted
+    assert answer.passages == 1
+    assert answer.sources == max(one.n for one in answer.citations)
+    assert answer.sources > 1

@@ -58,4 +58,4 @@ def test_the_chat_starts_in_hybrid_and_answers_in_the_house_form(tmp_path, monke
     answer = desk.answer("How many characters must a passphrase have?")
     assert (answer.mode, answer.adapter) == (Mode.HYBRID, open_adapter(FOLDER).id)
     assert answer.citations
-    assert not check(answer.answer, desk.voice, answer.passages)
+    assert not check(answer.answer, desk.voice, answer.sources)

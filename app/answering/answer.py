@@ -35,8 +35,8 @@ class Usage:
 class Answer:
     """A finished answer. `answer` carries its citation markers like `[1]`; `sentences` joined give the same words.
 
-    `written` is what the model wrote, before anything was checked; empty when it was not asked. The first `passages` of
-    the `hits` are those that the model read or that are quoted. `held`: what it wrote can stand, because the passages
+    `written` is what the model wrote, before anything was checked; empty when it was not asked. The model read the
+    first `passages` of the `hits`; a quotation may be of a later one. `held`: what it wrote can stand, because the passages
     support something of it; of a model that is not believed (`app.answering.confidence`), because it rests on the
     sentence that comes nearest to the question and keeps to its words. `quoted`: it cannot, and the documents' own
     words stand instead. `clarified`: it asks back which subject is meant.
@@ -65,6 +65,11 @@ class Answer:
     clarified: bool = False
     relevance: Relevance = NOTHING
     corrected: int = 0
+
+    @property
+    def sources(self) -> int:
+        """Of how many of the first `hits` it is made: what the model read, and to the last one that is quoted."""
+        return max([self.passages, *(one.n for one in self.citations)])
 
 
 @dataclass(frozen=True, slots=True)
@@ -262,7 +267,7 @@ class Answerer:
             citations=decision.grounded.citations,
             sentences=decision.grounded.sentences,
             hits=found.hits,
-            passages=max([len(found.passages), *(one.n for one in decision.grounded.citations)]),
+            passages=len(found.passages),
             usage=usage,
             timing=timing,
             model=self._model.name,

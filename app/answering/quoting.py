@@ -12,8 +12,7 @@ from finetune.voice import Voice
 
 SENTENCES, MARGIN = 4, 0.15
 """Most sentences quoted, and by how much their scores may lie below the best one's: where one sentence stands out, it
-stands alone. Of the facts asked for in WorkArena and the sample questions these have 92 and 58 %, with 2 and 3
-sentences; always three have 94 and 55 % (docs/log.md)."""
+stands alone (docs/log.md has what other choices are worth)."""
 
 _LAYOUT = re.compile(r"^(?:(?:#+|[>|*•–-]|\d{1,2}[.)])\s+)+|\s+\|$")
 """What a line begins with as a heading, a list item or a table row, which it is not when it is quoted."""

@@ -196,7 +196,7 @@ class World:
             self.model.says = ""
         if answer.refused or answer.quoted or not answer.citations:
             raise DeadAttackError("the answer was replaced before its citations were checked")
-        texts = {hit.chunk.id: hit.chunk.embedded_text for hit in answer.hits[: answer.passages]}
+        texts = {hit.chunk.id: hit.chunk.embedded_text for hit in answer.hits[: answer.sources]}
         foreign = (one for one in answer.citations if one.quote not in texts.get(one.chunk_id, ""))
         claims = (one.text for one in answer.sentences if one.citations)
         return "\n".join([*claims, *(f"foreign: {one.quote}" for one in foreign)])
@@ -205,7 +205,7 @@ class World:
         """The prompt for a question without what stands inside the passages' delimiters and in their sources."""
         self.model.read.clear()
         answer = self._answered(question)
-        if doc not in {hit.chunk.doc for hit in answer.hits[: answer.passages]}:
+        if doc not in {hit.chunk.doc for hit in answer.hits[: answer.sources]}:
             raise DeadAttackError(f"{question!r} does not bring {doc} before the model")
         return _outside(self.model.read[-1])
 
