@@ -36,8 +36,8 @@ class Answer:
     """A finished answer. `answer` carries its citation markers like `[1]`; `sentences` joined give the same words.
 
     `written` is what the model wrote, before anything was checked; empty when it was not asked. The model read the
-    first `passages` of the `hits`; a quotation may be of a later one. `held`: what it wrote can stand, because the passages
-    support something of it; of a model that is not believed (`app.answering.confidence`), because it rests on the
+    first `passages` of the `hits`; a quotation may be of a later one. `held`: what it wrote can stand, because the
+    passages support something of it; of a model that is not believed (`app.answering.confidence`), because it rests on the
     sentence that comes nearest to the question and keeps to its words. `quoted`: it cannot, and the documents' own
     words stand instead. `clarified`: it asks back which subject is meant.
     `confidence` is the probability that the answer is right. `corrected`: the number of the help desk's correction that
