@@ -37,8 +37,8 @@ class Answer:
 
     `written` is what the model wrote, before anything was checked; empty when it was not asked. The model read the
     first `passages` of the `hits`; a quotation may be of a later one. `held`: what it wrote can stand, because the
-    passages support something of it; of a model that is not believed (`app.answering.confidence`), because it rests on the
-    sentence that comes nearest to the question and keeps to its words. `quoted`: it cannot, and the documents' own
+    passages support something of it; of a model that is not believed (`app.answering.confidence`), because it rests on
+    the sentence that comes nearest to the question and keeps to its words. `quoted`: it cannot, and the documents' own
     words stand instead. `clarified`: it asks back which subject is meant.
     `confidence` is the probability that the answer is right. `corrected`: the number of the help desk's correction that
     this is, see `app.loop.corrections`; 0 for an answer of the model.
